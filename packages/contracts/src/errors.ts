@@ -1,0 +1,222 @@
+/** What a code means to whoever meets it. */
+interface ErrorEntry {
+  /** For the satellite's user, without detail that would help somebody guess. */
+  readonly message: string;
+  /** Whether the same message, sent again later, may succeed. After a disconnect: whether to reconnect. */
+  readonly retryable: boolean;
+  /** What to change, for the satellite's author. */
+  readonly remedy: string;
+}
+
+/** Every failure that a satellite or a hub's operator can meet. A code is never renamed. */
+export const errors = {
+  // Saying an event: these come in the receipt, and nobody hears of the event.
+  UNKNOWN_EVENT: {
+    message: "The contract has no such event.",
+    retryable: false,
+    remedy: "Check the name against the contract, and that hub and satellite use the same version of it.",
+  },
+  FORBIDDEN: {
+    message: "Your role may not do this.",
+    retryable: false,
+    remedy: "Look at the event's `emit` and `hear` in the contract; `own` means a room of your own.",
+  },
+  DATA_INVALID: {
+    message: "The data does not fit the contract.",
+    retryable: false,
+    remedy: "`issues` lists each place and what was expected there.",
+  },
+  DATA_TOO_DEEP: {
+    message: "The data is nested too deeply.",
+    retryable: false,
+    remedy: "Flatten it; the hub's `depth` limit says how many levels it takes.",
+  },
+  KEY_RESERVED: {
+    message: "The data has a property name that is not allowed.",
+    retryable: false,
+    remedy: "Do not use `__proto__`, `prototype` or `constructor` as property names.",
+  },
+  EVENT_TOO_LARGE: {
+    message: "The event is too large.",
+    retryable: false,
+    remedy: "Send a reference instead of the content; the hub's `eventBytes` limit says what it takes.",
+  },
+  BATCH_TOO_LARGE: {
+    message: "Too many events in one message.",
+    retryable: false,
+    remedy: "Split it; the hub's `batchEvents` limit says how many it takes.",
+  },
+  ID_INVALID: {
+    message: "The event's id is not usable.",
+    retryable: false,
+    remedy: "Use 1 to 128 visible ASCII characters, such as a UUID.",
+  },
+  ID_REUSED: {
+    message: "Another event was already said under this id.",
+    retryable: false,
+    remedy: "Give each fact an id of its own; repeat an id only with the same event and data.",
+  },
+  MESSAGE_INVALID: {
+    message: "The message is not of a form that the hub understands.",
+    retryable: false,
+    remedy: "See docs/protocol.md for the arguments of each message.",
+  },
+  HUB_BUSY: {
+    message: "The hub has too many events waiting for the disk.",
+    retryable: true,
+    remedy: "Send the same event with the same id again, later.",
+  },
+  HUB_CLOSING: {
+    message: "The hub is shutting down.",
+    retryable: true,
+    remedy: "Reconnect, and send the same event with the same id again.",
+  },
+  LOG_FAILED: {
+    message: "The hub could not write the event to disk.",
+    retryable: true,
+    remedy: "Send the same event with the same id again, later; the hub's own log has the cause.",
+  },
+  // Connecting: these come as `data` of Socket.IO's `connect_error`.
+  UNKNOWN_CONTRACT: {
+    message: "There is no contract at this namespace.",
+    retryable: false,
+    remedy: "Connect to /<name of the contract>, for example /parcels.",
+  },
+  HANDSHAKE_INVALID: {
+    message: "The handshake is not of a form that the hub understands.",
+    retryable: false,
+    remedy: "`issues` lists what is wrong with `auth`; see docs/protocol.md.",
+  },
+  ROLE_UNKNOWN: {
+    message: "The contract has no such role.",
+    retryable: false,
+    remedy: "Use one of the contract's `roles`.",
+  },
+  PROTOCOL_UNSUPPORTED: {
+    message: "The hub does not speak this version of the batched wire.",
+    retryable: false,
+    remedy: "Update the satellite package, or leave `protocol` out to use the plain form.",
+  },
+  ORIGIN_FORBIDDEN: {
+    message: "Pages of this origin may not connect.",
+    retryable: false,
+    remedy: "In open mode only pages served from loopback may connect.",
+  },
+  OPEN_MODE_NOT_LOOPBACK: {
+    message: "Without a key the hub serves this machine only.",
+    retryable: false,
+    remedy: "Listen on 127.0.0.1 or ::1.",
+  },
+  // Listening: these come in the reply to `hub:listen`, or refuse a plain client's handshake.
+  ROOM_INVALID: {
+    message: "A room's name is not usable.",
+    retryable: false,
+    remedy: "Rooms look like `vendor:acme`: a prefix of the contract, a colon, a value.",
+  },
+  CURSOR_INVALID: {
+    message: "The cursor is not of the form `<epoch>:<offset>`.",
+    retryable: false,
+    remedy: "Use a cursor as the hub gave it.",
+  },
+  // A running connection: these come as `hub:close` just before the disconnect.
+  PACKET_INVALID: {
+    message: "The connection carried something that is no Socket.IO packet.",
+    retryable: false,
+    remedy: "Use a Socket.IO v3 or v4 client and no reserved event names.",
+  },
+  BINARY_REFUSED: {
+    message: "The hub takes plain JSON only, no binary attachments.",
+    retryable: false,
+    remedy: "Encode binary data as text, or send a reference to it.",
+  },
+  // Raised by the satellite package itself.
+  OUTBOX_FULL: {
+    message: "Too many events are waiting for the hub.",
+    retryable: true,
+    remedy: "Wait for receipts before emitting more, or raise `outboxEvents`.",
+  },
+  TIMEOUT: {
+    message: "The hub has not answered in time. The event may have happened all the same.",
+    retryable: true,
+    remedy: "Emit it again with the same id: a repeat makes no second event.",
+  },
+  CLOSED: {
+    message: "This satellite was closed.",
+    retryable: false,
+    remedy: "Connect a new one. What had no receipt yet may have happened all the same.",
+  },
+  // Met by whoever starts a hub.
+  CONTRACT_INVALID: {
+    message: "The contract is not usable.",
+    retryable: false,
+    remedy: "The detail names the event and what is wrong with it.",
+  },
+  CONFIG_INVALID: {
+    message: "The configuration is not usable.",
+    retryable: false,
+    remedy: "The detail lists every fault.",
+  },
+  LOG_LOCKED: {
+    message: "Another process holds this log.",
+    retryable: true,
+    remedy: "Stop the other hub, or give this one a directory of its own.",
+  },
+  LOG_NEWER: {
+    message: "A newer version of Orrery wrote this log.",
+    retryable: false,
+    remedy: "Start that version, or another directory.",
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof errors;
+
+/** One thing wrong with a message: where, and what was expected. */
+export interface Issue {
+  /** Property names and indices from the outside in, joined by dots; empty for the whole. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** A failure as it crosses the wire. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly issues?: readonly Issue[];
+}
+
+export interface ErrorOptions {
+  readonly issues?: readonly Issue[];
+  /** For this side's log only; never crosses the wire. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+}
+
+/** A failure with a code of the table. Match `code`, never the text. */
+export class OrreryError extends Error {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly issues?: readonly Issue[];
+
+  constructor(code: ErrorCode, options: ErrorOptions = {}) {
+    const { message, retryable } = errors[code];
+    super(options.detail === undefined ? message : `${message} ${options.detail}`, { cause: options.cause });
+    this.name = "OrreryError";
+    this.code = code;
+    this.retryable = retryable;
+    if (options.issues !== undefined) this.issues = options.issues;
+  }
+
+  /** As the other side of the wire sent it. A code of a newer version than this one is kept as it is. */
+  static from(body: ErrorBody): OrreryError {
+    const known = Object.hasOwn(errors, body.code);
+    const error = new OrreryError(known ? body.code : "MESSAGE_INVALID", body.issues ? { issues: body.issues } : {});
+    return Object.assign(error, { code: body.code, message: body.message, retryable: body.retryable });
+  }
+}
+
+/** The wire's form of a failure: the table's text, without this side's detail. */
+export function errorBody(code: ErrorCode, issues?: readonly Issue[]): ErrorBody {
+  const { message, retryable } = errors[code];
+  return issues === undefined ? { code, message, retryable } : { code, message, retryable, issues };
+}

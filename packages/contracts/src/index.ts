@@ -1,0 +1,43 @@
+export {
+  type Contract,
+  type DataIn,
+  type DataOut,
+  defineContract,
+  type EventDefinition,
+  type EventName,
+  type EventRuntime,
+  type Keep,
+  type KeepOf,
+  type RoleOf,
+  type Scope,
+} from "./contract.ts";
+export {
+  type ErrorBody,
+  type ErrorCode,
+  type ErrorOptions,
+  errorBody,
+  errors,
+  type Issue,
+  OrreryError,
+} from "./errors.ts";
+export { eventOf, type Identity, isWithin, keyOf, nameOf, ownRooms, roomsOf, satelliteId, scopeOf } from "./rules.ts";
+export {
+  type Accepted,
+  type Ack,
+  type ClientToServerEvents,
+  type Cursor,
+  type EmitEntry,
+  type EmitOptions,
+  type EmitReply,
+  type HeardEntry,
+  type ListenReply,
+  type ListenRequest,
+  type Meta,
+  protocolVersion,
+  type Receipt,
+  type ReceiptOf,
+  type Refused,
+  type ServerToClientEvents,
+  type Welcome,
+  type WireLimits,
+} from "./wire.ts";
