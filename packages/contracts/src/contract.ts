@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { OrreryError } from "./errors.ts";
 
 /**
@@ -58,7 +58,9 @@ export interface Contract<
   /** Semantic version of the contract. */
   readonly version: string;
   readonly roles: readonly Role[];
-  readonly events: { readonly [N in keyof Schemas]: EventRuntime<Schemas[N], N extends keyof Kept ? Kept[N] : Keep> };
+  readonly events: {
+    readonly [N in keyof Schemas]: EventRuntime<Schemas[N], N extends keyof Kept ? Kept[N] : Keep>;
+  };
 }
 
 /** An event definition as it is read: the compiler has checked its names, so they are plain strings. */
@@ -84,7 +86,15 @@ const contractName = /^[a-z][a-z0-9-]{0,62}$/;
 const eventName = /^[A-Za-z][A-Za-z0-9._-]{0,63}$/;
 const wordName = /^[a-z][a-z0-9-]{0,31}$/;
 /** Socket.IO's own events, which no client can send or hear as ordinary ones. */
-const reserved = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener", "error"];
+const reserved = [
+  "connect",
+  "connect_error",
+  "disconnect",
+  "disconnecting",
+  "newListener",
+  "removeListener",
+  "error",
+];
 
 /**
  * Declares the events of one domain, once. The compiler refuses roles that are not in `roles`, and a `key` or a room
@@ -124,12 +134,19 @@ function contractFaults({ name, version, roles, events }: Contract): string[] {
   for (const [event, { data, key, keep, rooms = {}, emit, hear }] of Object.entries(events)) {
     const say = (holds: boolean, fault: string) => check(holds, `event "${event}": ${fault}`);
     say(eventName.test(event) && !reserved.includes(event), "the name is reserved or not usable");
+    if (!(data instanceof z.ZodObject)) {
+      say(false, "the data is no zod object");
+      continue;
+    }
     const properties = Object.keys(data.shape);
     say(key === undefined || properties.includes(key), `key "${key}" is no property of the data`);
     say(keep !== "latest" || key !== undefined, "`latest` needs a key");
     for (const [prefix, property] of Object.entries(rooms)) {
       say(wordName.test(prefix), `room prefix "${prefix}" is not of the form ${wordName.source}`);
-      say(properties.includes(property), `room "${prefix}" takes "${property}", which is no property of the data`);
+      say(
+        properties.includes(property),
+        `room "${prefix}" takes "${property}", which is no property of the data`,
+      );
     }
     for (const [role, scope] of [...Object.entries(emit), ...Object.entries(hear)]) {
       say(roles.includes(role), `"${role}" is not among the roles`);

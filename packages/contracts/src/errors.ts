@@ -130,6 +130,11 @@ export const errors = {
     remedy: "Encode binary data as text, or send a reference to it.",
   },
   // Raised by the satellite package itself.
+  HISTORY_CHANGED: {
+    message: "The hub's log is not the one that this satellite listened to before.",
+    retryable: false,
+    remedy: "What lies between cannot be told; listening goes on from the start of the new log.",
+  },
   OUTBOX_FULL: {
     message: "Too many events are waiting for the hub.",
     retryable: true,
@@ -210,7 +215,10 @@ export class OrreryError extends Error {
   /** As the other side of the wire sent it. A code of a newer version than this one is kept as it is. */
   static from(body: ErrorBody): OrreryError {
     const known = Object.hasOwn(errors, body.code);
-    const error = new OrreryError(known ? body.code : "MESSAGE_INVALID", body.issues ? { issues: body.issues } : {});
+    const error = new OrreryError(
+      known ? body.code : "MESSAGE_INVALID",
+      body.issues ? { issues: body.issues } : {},
+    );
     return Object.assign(error, { code: body.code, message: body.message, retryable: body.retryable });
   }
 }

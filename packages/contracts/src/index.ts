@@ -20,7 +20,17 @@ export {
   type Issue,
   OrreryError,
 } from "./errors.ts";
-export { eventOf, type Identity, isWithin, keyOf, nameOf, ownRooms, roomsOf, satelliteId, scopeOf } from "./rules.ts";
+export {
+  eventOf,
+  type Identity,
+  isWithin,
+  keyOf,
+  nameOf,
+  ownRooms,
+  roomsOf,
+  satelliteId,
+  scopeOf,
+} from "./rules.ts";
 export {
   type Accepted,
   type Ack,

@@ -43,6 +43,10 @@ export function scopeOf(rights: EventRuntime["emit"], role: string): Scope | und
 }
 
 /** Whether an event in `rooms` is within `scope` for a satellite whose rooms are `own`. */
-export function isWithin(scope: Scope | undefined, own: readonly string[], rooms: readonly string[]): boolean {
+export function isWithin(
+  scope: Scope | undefined,
+  own: readonly string[],
+  rooms: readonly string[],
+): boolean {
   return scope === "all" || (scope === "own" && rooms.some((room) => own.includes(room)));
 }

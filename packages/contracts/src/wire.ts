@@ -106,15 +106,15 @@ export type ServerToClientEvents<C extends Contract = Contract> = {
   "hub:close": (error: ErrorBody) => void;
 };
 
-type EmitArguments<C extends Contract, N extends EventName<C>> =
-  | [data: DataIn<C, N>]
-  | [data: DataIn<C, N>, options: EmitOptions]
-  | [data: DataIn<C, N>, ack: Ack<ReceiptOf<KeepOf<C, N>> | Refused>]
-  | [data: DataIn<C, N>, options: EmitOptions, ack: Ack<ReceiptOf<KeepOf<C, N>> | Refused>];
+type ReceiptAck<C extends Contract, N extends EventName<C>> = Ack<ReceiptOf<KeepOf<C, N>> | Refused>;
 
 /** What a satellite says, for Socket.IO's generics. */
 export type ClientToServerEvents<C extends Contract = Contract> = {
-  [N in EventName<C>]: (...args: EmitArguments<C, N>) => void;
+  [N in EventName<C>]: (
+    data: DataIn<C, N>,
+    optionsOrAck?: EmitOptions | ReceiptAck<C, N>,
+    ack?: ReceiptAck<C, N>,
+  ) => void;
 } & {
   "hub:emit": (entries: readonly EmitEntry[], ack: Ack<EmitReply>) => void;
   "hub:listen": (request: ListenRequest, ack: Ack<ListenReply>) => void;
