@@ -1,0 +1,10 @@
+import { parcels } from "@orrery/contracts/parcels";
+import { readEnvironment, runProcess } from "@orrery/process";
+import pino from "pino";
+import { HubEnvironment, startHubProcess } from "./hub-process.ts";
+
+await runProcess("hub", async () => {
+  const environment = readEnvironment(HubEnvironment);
+  const logger = pino({ name: "hub", level: environment.LOG_LEVEL });
+  return startHubProcess(environment, [parcels], logger);
+});

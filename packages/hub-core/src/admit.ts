@@ -1,0 +1,94 @@
+import { randomUUID } from "node:crypto";
+import {
+  type Contract,
+  type ErrorBody,
+  errorBody,
+  eventOf,
+  type Identity,
+  isWithin,
+  type Keep,
+  keyOf,
+  nameOf,
+  ownRooms,
+  roomsOf,
+  scopeOf,
+} from "@orrery/contracts";
+import type { NewEvent } from "@orrery/event-log";
+import { issuesOf } from "./identity.ts";
+import type { Limits } from "./limits.ts";
+
+/** An event that passed every check. */
+export type Admitted = Omit<NewEvent, "keep"> & { readonly keep: Keep };
+
+const usableId = /^[\x21-\x7e]{1,128}$/;
+const reservedKeys = new Set(["__proto__", "prototype", "constructor"]);
+
+/**
+ * Checks one event, in the order shape and size, rights, schema; nothing is kept before all of them hold. What a message
+ * may weigh at all (`messageBytes`) Engine.IO has checked before parsing it. `nowMs` becomes the event's time.
+ */
+export function admit(
+  contract: Contract,
+  identity: Identity,
+  name: unknown,
+  data: unknown,
+  options: unknown,
+  limits: Limits,
+  nowMs: number,
+): Admitted | ErrorBody {
+  const event = eventOf(contract, name);
+  if (event === undefined) return errorBody("UNKNOWN_EVENT");
+  const id = idOf(options);
+  if (typeof id !== "string") return id;
+  const fault = shapeFault(data, limits.depth);
+  if (fault !== undefined) return errorBody(fault);
+
+  const scope = scopeOf(event.emit, identity.role);
+  if (scope === undefined) return errorBody("FORBIDDEN");
+  const parsed = event.data.safeParse(data);
+  if (!parsed.success) return errorBody("DATA_INVALID", issuesOf(parsed.error));
+  const rooms = roomsOf(event, parsed.data);
+  if (!isWithin(scope, ownRooms(identity), rooms)) return errorBody("FORBIDDEN");
+
+  const text = JSON.stringify(parsed.data);
+  if (isLonger(text, limits.eventBytes)) return errorBody("EVENT_TOO_LARGE");
+  const key = keyOf(event, parsed.data);
+  return {
+    contract: contract.name,
+    id,
+    event: name as string,
+    ...(key !== undefined && { key }),
+    rooms,
+    source: nameOf(identity),
+    timeMs: nowMs,
+    data: text,
+    keep: event.keep,
+  };
+}
+
+function idOf(options: unknown): string | ErrorBody {
+  if (options === undefined) return randomUUID();
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    return errorBody("MESSAGE_INVALID");
+  for (const name in options) if (name !== "id") return errorBody("MESSAGE_INVALID");
+  const { id } = options as { id?: unknown };
+  if (id === undefined) return randomUUID();
+  return typeof id === "string" && usableId.test(id) ? id : errorBody("ID_INVALID");
+}
+
+/** What is wrong with the value as such, whatever the schema says. Never looks deeper than `levels`. */
+function shapeFault(value: unknown, levels: number): "DATA_TOO_DEEP" | "KEY_RESERVED" | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  if (levels === 0) return "DATA_TOO_DEEP";
+  for (const key of Object.keys(value)) {
+    if (reservedKeys.has(key)) return "KEY_RESERVED";
+    const inner = (value as Record<string, unknown>)[key];
+    const fault = typeof inner === "object" ? shapeFault(inner, levels - 1) : undefined;
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+/** UTF-8 takes one to three bytes for each of a string's units, so most texts need no counting. */
+const isLonger = (text: string, bytes: number): boolean =>
+  text.length > bytes || (text.length * 3 > bytes && Buffer.byteLength(text) > bytes);

@@ -1,0 +1,237 @@
+import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import {
+  type ClientToServerEvents,
+  type Contract,
+  type ErrorBody,
+  type ErrorCode,
+  errorBody,
+  errors,
+  OrreryError,
+  type ServerToClientEvents,
+} from "@orrery/contracts";
+import type { EventLog } from "@orrery/event-log";
+import { type Namespace, Server } from "socket.io";
+import { z } from "zod";
+import { Audiences, type HubNamespace, type HubSocket } from "./audience.ts";
+import { CorkedWebSocketServer } from "./corked-ws.ts";
+import { fanOut } from "./fan-out.ts";
+import { type Handshake, isLoopback, isLoopbackOrigin, readHandshake } from "./identity.ts";
+import { type Limits, limitsFrom } from "./limits.ts";
+import { cursorOf, filterOf, Listening } from "./listen.ts";
+import { type Logger, silentLogger } from "./logger.ts";
+import { hubParser } from "./parser.ts";
+import { Publisher } from "./publish.ts";
+import { type Receiver, receive } from "./receive.ts";
+import { Tail } from "./tail.ts";
+
+export interface HubOptions {
+  /** One namespace each. */
+  readonly contracts: readonly Contract[];
+  /** Stays the caller's: close the hub first, then the log. */
+  readonly log: EventLog;
+  /** Mounts on this server, at Socket.IO's path `/socket.io/`; it stays the caller's. Default: a server of its own. */
+  readonly server?: HttpServer;
+  readonly limits?: Partial<Limits>;
+  /** Default: silent. */
+  readonly logger?: Logger;
+}
+
+export interface Hub {
+  /**
+   * Starts the hub's own server; port 0 takes a free one. Default 127.0.0.1:4170. Any other than a loopback address is
+   * `OPEN_MODE_NOT_LOOPBACK`. Resolves with the address that satellites connect to, such as `http://127.0.0.1:4170`.
+   */
+  listen(options?: { readonly host?: string; readonly port?: number }): Promise<string>;
+  /** The contract's Socket.IO namespace, with its events' types, for what a mounting application does beside the hub. */
+  namespace<C extends Contract>(contract: C): Namespace<ClientToServerEvents<C>, ServerToClientEvents<C>>;
+  /** Refuses new events with `HUB_CLOSING`, answers those that it took, then lets all satellites go; they may reconnect. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes a hub that serves the contracts from the log. Throws `CONTRACT_INVALID` for data that is not plain JSON or names
+ * used twice, `CONFIG_INVALID` for limits out of range.
+ */
+export function createHub({
+  contracts,
+  log,
+  server,
+  limits: changes,
+  logger = silentLogger,
+}: HubOptions): Hub {
+  checkContracts(contracts);
+  const limits = limitsFrom(changes);
+  let isClosing = false;
+
+  const httpServer = server ?? createServer((_request, response) => response.writeHead(404).end());
+  const io = new Server<ClientToServerEvents, ServerToClientEvents, Record<never, never>, Handshake>(
+    httpServer,
+    {
+      parser: hubParser,
+      serveClient: false,
+      wsEngine: CorkedWebSocketServer,
+      maxHttpBufferSize: limits.messageBytes,
+      connectTimeout: limits.connectTimeoutMs,
+      pingInterval: limits.pingIntervalMs,
+      pingTimeout: limits.pingTimeoutMs,
+      cleanupEmptyChildNamespaces: true,
+      cors: { origin: (origin, allow) => allow(null, isLoopbackOrigin(origin)) },
+      allowRequest: (request, answer) => {
+        const refusal = isClosing ? "HUB_CLOSING" : openModeRefusal(request);
+        answer(refusal ?? null, refusal === undefined);
+      },
+    },
+  );
+
+  const audiences = new Map<string, Audiences>();
+  const tail = new Tail(log.head, limits.tailBytes);
+  const publisher = new Publisher(log, limits, logger, (events) => {
+    tail.push(events);
+    fanOut(events, (contract) => audiences.get(contract));
+  });
+
+  for (const contract of contracts) serve(contract);
+  refuseOtherNamespaces(io);
+
+  function serve(contract: Contract): void {
+    const namespace: HubNamespace = io.of(`/${contract.name}`);
+    const ours = new Audiences(namespace, limits.messageBytes);
+    audiences.set(contract.name, ours);
+    const listening = new Listening(contract, log, publisher, tail, ours, limits);
+    const receiver: Receiver = {
+      contract,
+      publisher,
+      listening,
+      limits,
+      isClosing: () => isClosing,
+      onReadFault(socket, error) {
+        logger.error({ ...socket.data.identity, err: error }, "the log could not be read");
+        dismiss(socket, "LOG_FAILED");
+      },
+    };
+
+    namespace.use((socket, next) => {
+      const handshake = readHandshake(contract, socket.handshake.auth);
+      if ("code" in handshake) return next(refusal(handshake));
+      const filter = filterOf(contract, handshake.identity, handshake.events, handshake.rooms, limits);
+      if ("code" in filter) return next(refusal(filter));
+      socket.data = handshake;
+      next();
+    });
+
+    namespace.on("connection", (socket) => {
+      const { identity, form } = socket.data;
+      logger.debug({ ...identity, form }, "a satellite connected");
+      socket.on("disconnect", (reason) => {
+        listening.leave(socket);
+        logger.debug({ ...identity, reason }, "a satellite disconnected");
+      });
+      // The connection carried something that is no packet: Socket.IO closes it right after this.
+      socket.on("error", (error) => {
+        const code = error instanceof OrreryError ? error.code : "PACKET_INVALID";
+        logger.warn({ ...identity, code }, "a connection broke the protocol");
+        socket.emit("hub:close", errorBody(code));
+      });
+      socket.onAny((name: unknown, ...args: unknown[]) => receive(receiver, socket, name, args));
+      greet(socket);
+    });
+
+    function greet(socket: HubSocket): void {
+      const { identity, form, events, rooms } = socket.data;
+      if (form === "plain") {
+        const filter = filterOf(contract, identity, events, rooms, limits);
+        if ("events" in filter) ours.join(socket, filter);
+        return;
+      }
+      const { eventBytes, batchEvents, messageBytes } = limits;
+      socket.emit("hub:welcome", {
+        contract: { name: contract.name, version: contract.version },
+        satellite: identity,
+        cursor: cursorOf(log.epoch, publisher.head),
+        limits: { eventBytes, batchEvents, messageBytes },
+      });
+    }
+  }
+
+  return {
+    async listen({ host = "127.0.0.1", port = 4170 } = {}) {
+      if (server !== undefined)
+        throw new OrreryError("CONFIG_INVALID", { detail: "This hub is mounted on a server." });
+      if (!isLoopback(host)) throw new OrreryError("OPEN_MODE_NOT_LOOPBACK", { detail: `Not ${host}.` });
+      await new Promise<void>((resolve, reject) => {
+        httpServer.once("error", reject).listen(port, host, () => {
+          httpServer.off("error", reject);
+          resolve();
+        });
+      });
+      const { address, family, port: taken } = httpServer.address() as AddressInfo;
+      return `http://${family === "IPv6" ? `[${address}]` : address}:${taken}`;
+    },
+    namespace(contract) {
+      if (!contracts.includes(contract)) throw new OrreryError("UNKNOWN_CONTRACT", { detail: contract.name });
+      return io.of(`/${contract.name}`) as never;
+    },
+    async close() {
+      isClosing = true;
+      await publisher.idle();
+      await letAllGo(io, limits.closeMs);
+      // A foreign server goes on: `io.close()` would close it too.
+      if (server === undefined) await io.close();
+      else io.engine.close();
+    },
+  };
+}
+
+/** Resolves when every satellite has been told and is gone, or, for those that do not read, after `closeMs`. */
+async function letAllGo(io: Server, closeMs: number): Promise<void> {
+  const sockets = [...io._nsps.values()].flatMap((namespace) => [...namespace.sockets.values()]);
+  const gone = sockets.map((socket) => new Promise((resolve) => socket.conn.once("close", resolve)));
+  for (const socket of sockets) dismiss(socket, "HUB_CLOSING");
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise((resolve) => {
+    timer = setTimeout(resolve, closeMs);
+  });
+  await Promise.race([Promise.all(gone), timeout]);
+  clearTimeout(timer);
+}
+
+/** Says why, then closes: for good, or, where the code is retryable, so that the client reconnects by itself. */
+function dismiss(socket: Pick<HubSocket, "emit" | "conn" | "disconnect">, code: ErrorCode): void {
+  socket.emit("hub:close", errorBody(code));
+  if (errors[code].retryable) socket.conn.close();
+  else socket.disconnect(true);
+}
+
+/** As Socket.IO's middleware wants it: `data` reaches the client's `connect_error`. */
+const refusal = (body: ErrorBody): Error => Object.assign(new Error(body.message), { data: body });
+
+/** In open mode a handshake may name its own role, so only this machine may reach the hub, and only pages of its own. */
+function openModeRefusal({ socket, headers }: IncomingMessage): ErrorCode | undefined {
+  if (!isLoopback(socket.localAddress)) return "OPEN_MODE_NOT_LOOPBACK";
+  return isLoopbackOrigin(headers.origin) ? undefined : "ORIGIN_FORBIDDEN";
+}
+
+/** Without this, Socket.IO lets anybody into `/` and refuses the rest without a code. */
+function refuseOtherNamespaces(io: Server): void {
+  const others = [io.of("/"), io.of((_name, _auth, allow) => allow(null, true))];
+  for (const namespace of others)
+    namespace.use((_socket, next) => next(refusal(errorBody("UNKNOWN_CONTRACT"))));
+}
+
+function checkContracts(contracts: readonly Contract[]): void {
+  const faults: string[] = [];
+  const names = new Set<string>();
+  for (const { name, events } of contracts) {
+    if (names.has(name)) faults.push(`two contracts are called "${name}"`);
+    names.add(name);
+    for (const [event, { data }] of Object.entries(events)) {
+      try {
+        z.toJSONSchema(data);
+      } catch (error) {
+        faults.push(`${name}, event "${event}": the data is not plain JSON (${(error as Error).message})`);
+      }
+    }
+  }
+  if (faults.length > 0) throw new OrreryError("CONTRACT_INVALID", { detail: faults.join("; ") });
+}

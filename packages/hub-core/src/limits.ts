@@ -1,0 +1,50 @@
+import { OrreryError, type WireLimits } from "@orrery/contracts";
+
+/** Every bound of a hub, with its unit. What exceeds one gets an error that names it; nothing is cut or dropped. */
+export interface Limits extends WireLimits {
+  /** Levels of objects and arrays in an event's data. */
+  readonly depth: number;
+  /** Data of events that wait for the disk, over all satellites; past it, `HUB_BUSY`. Bytes. */
+  readonly queueBytes: number;
+  /** Events in one commit; more wait for the next one. */
+  readonly commitEvents: number;
+  /** Recent events held in memory, from which a satellite that has almost caught up joins. Bytes of text. */
+  readonly tailBytes: number;
+  /** Rooms in one `hub:listen` or handshake. */
+  readonly listenRooms: number;
+  /** From the connection to the first valid handshake. Milliseconds. */
+  readonly connectTimeoutMs: number;
+  /** Between two pings. A peer that is gone without a word is noticed after this and `pingTimeoutMs`. Milliseconds. */
+  readonly pingIntervalMs: number;
+  /** From a ping to its answer. Milliseconds. */
+  readonly pingTimeoutMs: number;
+  /** How long a closing hub waits for satellites to read what it still has for them. Milliseconds. */
+  readonly closeMs: number;
+}
+
+export const defaultLimits: Limits = {
+  eventBytes: 131_072, // what a browser handles in a frame; larger content belongs in a store, with a reference
+  batchEvents: 1_000, // one packet of the satellite package carries 256 at most
+  messageBytes: 1_048_576, // Engine.IO's own default, enforced by it before anything is parsed
+  depth: 32, // far deeper than people nest, far shallower than a stack
+  queueBytes: 67_108_864, // a second of the fastest log's work, several times over
+  commitEvents: 4_096, // larger commits gain nothing and hold up the first receipt
+  tailBytes: 524_288, // some 1,000 events: more than arrive while one page is read
+  listenRooms: 100,
+  connectTimeoutMs: 10_000,
+  pingIntervalMs: 25_000, // Socket.IO's default
+  pingTimeoutMs: 20_000, // Socket.IO's default
+  closeMs: 1_000, // within the 4 seconds that a process has to end
+};
+
+/** Fills in the defaults. Anything but a whole number above zero is `CONFIG_INVALID`. */
+export function limitsFrom(changes: Partial<Limits> = {}): Limits {
+  const faults = Object.entries(changes).filter(
+    ([name, value]) => !Object.hasOwn(defaultLimits, name) || !Number.isSafeInteger(value) || value < 1,
+  );
+  if (faults.length > 0) {
+    const detail = faults.map(([name, value]) => `limit ${name}: ${value}`).join("; ");
+    throw new OrreryError("CONFIG_INVALID", { detail });
+  }
+  return { ...defaultLimits, ...changes };
+}

@@ -1,0 +1,128 @@
+import { type ErrorCode, errorBody, type Receipt } from "@orrery/contracts";
+import type { Appended, EventLog, NewEvent } from "@orrery/event-log";
+import type { Admitted } from "./admit.ts";
+import { type Heard, heardEncoder } from "./heard.ts";
+import type { Limits } from "./limits.ts";
+import type { Logger } from "./logger.ts";
+
+/** Events that were emitted in one message, and whoever waits for their receipts, which come in the same order. */
+interface Waiting {
+  readonly events: readonly NewEvent[];
+  readonly answer: (receipts: readonly Receipt[]) => void;
+}
+
+/**
+ * Takes admitted events to disk and on. Events of all satellites wait in one queue; whatever waits when the log is free
+ * is its next batch, so while one batch is written the next one gathers, and nothing waits on a timer. After the commit
+ * come the receipts, then the fan-out, in the order of the log.
+ */
+export class Publisher {
+  /** Offset of the newest event that was fanned out: what has a higher one, live listeners will still hear. */
+  head: number;
+  readonly #log: EventLog;
+  readonly #limits: Limits;
+  readonly #logger: Logger;
+  readonly #fanOut: (events: readonly Heard[]) => void;
+  readonly #toHeard = heardEncoder();
+  #queue: Waiting[] = [];
+  #queuedBytes = 0;
+  #isWriting = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(log: EventLog, limits: Limits, logger: Logger, fanOut: (events: readonly Heard[]) => void) {
+    this.head = log.head;
+    this.#log = log;
+    this.#limits = limits;
+    this.#logger = logger;
+    this.#fanOut = fanOut;
+  }
+
+  /** `answer` is called once, with a receipt for each event, in order. */
+  publish(events: readonly Admitted[], answer: (receipts: readonly Receipt[]) => void): void {
+    const kept = events.filter(isKept);
+    if (kept.length === events.length) return this.#enqueue(kept, answer);
+    // Events that are not kept go out at once; the others of the same message wait for the disk as ever.
+    const passing = events.filter((event) => !isKept(event));
+    this.#fanOut(passing.map((event) => this.#toHeard(event, null)));
+    this.#enqueue(kept, (receipts) => {
+      const next = receipts.values();
+      const receiptOf = (event: Admitted) =>
+        isKept(event) ? (next.next().value as Receipt) : ({ ok: true, id: event.id, offset: null } as const);
+      answer(events.map(receiptOf));
+    });
+  }
+
+  /** Resolves when everything that was published has its receipt. */
+  async idle(): Promise<void> {
+    if (this.#isWriting) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #enqueue(events: readonly NewEvent[], answer: Waiting["answer"]): void {
+    if (events.length === 0) return answer([]);
+    const bytes = bytesOf(events);
+    // A message that is larger than the whole queue still passes when it has the queue to itself.
+    if (this.#queuedBytes > 0 && this.#queuedBytes + bytes > this.#limits.queueBytes) {
+      return answer(refusals(events.length, "HUB_BUSY"));
+    }
+    this.#queue.push({ events, answer });
+    this.#queuedBytes += bytes;
+    if (!this.#isWriting) void this.#write();
+  }
+
+  async #write(): Promise<void> {
+    this.#isWriting = true;
+    while (this.#queue.length > 0) {
+      const waiting = this.#nextBatch();
+      const batch = waiting.flatMap(({ events }) => events);
+      this.#queuedBytes -= bytesOf(batch);
+      try {
+        this.#committed(waiting, batch, await this.#log.append(batch));
+      } catch (error) {
+        this.#logger.error({ err: error, events: batch.length }, "the log refused a batch");
+        for (const { events, answer } of waiting) answer(refusals(events.length, "LOG_FAILED"));
+      }
+    }
+    this.#isWriting = false;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /** Whole messages, as many as fit into a commit, but one at least. */
+  #nextBatch(): Waiting[] {
+    let events = 0;
+    let count = 0;
+    for (const waiting of this.#queue) {
+      events += waiting.events.length;
+      if (count > 0 && events > this.#limits.commitEvents) break;
+      count += 1;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  #committed(waiting: readonly Waiting[], batch: readonly NewEvent[], appended: readonly Appended[]): void {
+    const fresh: Heard[] = [];
+    batch.forEach((event, place) => {
+      const result = appended[place] as Appended;
+      if ("offset" in result && !result.duplicate) fresh.push(this.#toHeard(event, result.offset));
+    });
+    let place = 0;
+    for (const { events, answer } of waiting) {
+      answer(events.map((event) => receiptOf(event, appended[place++] as Appended)));
+    }
+    this.head = fresh.at(-1)?.offset ?? this.head;
+    this.#fanOut(fresh);
+  }
+}
+
+const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
+
+const bytesOf = (events: readonly NewEvent[]): number =>
+  events.reduce((sum, { data }) => sum + data.length, 0);
+
+const refusals = (count: number, code: ErrorCode): Receipt[] =>
+  Array.from({ length: count }, () => ({ ok: false, error: errorBody(code) }));
+
+function receiptOf({ id }: NewEvent, appended: Appended): Receipt {
+  if ("error" in appended) return { ok: false, error: errorBody(appended.error) };
+  const { offset, duplicate } = appended;
+  return duplicate ? { ok: true, id, offset, duplicate } : { ok: true, id, offset };
+}

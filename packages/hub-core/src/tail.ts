@@ -1,0 +1,39 @@
+import type { Heard } from "./heard.ts";
+
+/**
+ * The newest kept events, in memory. A satellite that catches up reads pages from the disk until what it lacks is in
+ * here; the rest it gets, and joins its audience, in one turn, however fast the log grows.
+ */
+export class Tail {
+  /** Everything after this offset is here. */
+  start: number;
+  readonly #limitBytes: number;
+  readonly #events: Heard[] = [];
+  #bytes = 0;
+
+  constructor(head: number, limitBytes: number) {
+    this.start = head;
+    this.#limitBytes = limitBytes;
+  }
+
+  push(events: readonly Heard[]): void {
+    for (const event of events) {
+      if (event.offset === null) continue;
+      this.#events.push(event);
+      this.#bytes += event.text.length;
+    }
+    let dropped = 0;
+    while (this.#bytes > this.#limitBytes) {
+      const oldest = this.#events[dropped] as Heard & { offset: number };
+      this.#bytes -= oldest.text.length;
+      this.start = oldest.offset;
+      dropped += 1;
+    }
+    if (dropped > 0) this.#events.splice(0, dropped);
+  }
+
+  after(offset: number): readonly Heard[] {
+    const first = this.#events.findIndex((event) => event.offset !== null && event.offset > offset);
+    return first === -1 ? [] : this.#events.slice(first);
+  }
+}

@@ -1,0 +1,56 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Contract } from "@orrery/contracts";
+import { type EventLog, openSqliteLog } from "@orrery/event-log";
+import { createHub, type HubOptions } from "./hub.ts";
+
+/** A real hub on a free port, with a log of its own in a temporary directory. */
+export interface TestHub extends AsyncDisposable {
+  readonly url: string;
+  readonly log: EventLog;
+  /** Stops the hub; satellites see the connection drop. */
+  stop(): Promise<void>;
+  /** Starts it again on the same port and the same log. */
+  start(): Promise<void>;
+  /** Stops it and removes its directory. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** For tests of any workspace: `await using hub = await startHub({ contracts: [parcels] })`. */
+export async function startHub(
+  options: Omit<HubOptions, "log" | "server" | "contracts"> & { readonly contracts: readonly Contract[] },
+): Promise<TestHub> {
+  const directory = await mkdtemp(join(tmpdir(), "orrery-"));
+  const open = async (port: number) => {
+    const log = await openSqliteLog({ file: join(directory, "events.db") });
+    const hub = createHub({ ...options, log });
+    const url = await hub.listen({ port });
+    return { hub, log, url };
+  };
+  let running: Awaited<ReturnType<typeof open>> | undefined = await open(0);
+  const { url } = running;
+  let { log } = running;
+
+  const stop = async () => {
+    const stopping = running;
+    running = undefined;
+    await stopping?.hub.close();
+    await stopping?.log.close();
+  };
+  return {
+    url,
+    get log() {
+      return log;
+    },
+    stop,
+    async start() {
+      running = await open(Number(new URL(url).port));
+      log = running.log;
+    },
+    async [Symbol.asyncDispose]() {
+      await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
