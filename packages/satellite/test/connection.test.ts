@@ -1,0 +1,73 @@
+import { errorBody } from "@orrery/contracts";
+import { type Connection, type ConnectionInput, type Status, step } from "../src/connection.ts";
+
+const told = (code: "HUB_CLOSING" | "PACKET_INVALID", isHandshake: boolean): ConnectionInput => ({
+  kind: "told",
+  error: errorBody(code),
+  isHandshake,
+});
+const inputs = {
+  connected: { kind: "connected" },
+  lost: { kind: "disconnected", isByHub: false },
+  dismissed: { kind: "disconnected", isByHub: true },
+  "told to come back": told("HUB_CLOSING", false),
+  "refused for now": told("HUB_CLOSING", true),
+  "told to stay away": told("PACKET_INVALID", false),
+  "refused for good": told("PACKET_INVALID", true),
+  closed: { kind: "closed" },
+} as const satisfies Record<string, ConnectionInput>;
+
+/** What each input makes of each status that is not final: the new status, and what to do. */
+const table: Record<"connecting" | "online" | "offline", Record<keyof typeof inputs, [Status, string]>> = {
+  connecting: {
+    connected: ["online", "none"],
+    lost: ["offline", "none"],
+    dismissed: ["offline", "reconnect"],
+    "told to come back": ["connecting", "none"],
+    "refused for now": ["connecting", "reconnect"],
+    "told to stay away": ["refused", "end"],
+    "refused for good": ["refused", "end"],
+    closed: ["closed", "end"],
+  },
+  online: {
+    connected: ["online", "none"],
+    lost: ["offline", "none"],
+    dismissed: ["offline", "reconnect"],
+    "told to come back": ["online", "none"],
+    "refused for now": ["online", "reconnect"],
+    "told to stay away": ["refused", "end"],
+    "refused for good": ["refused", "end"],
+    closed: ["closed", "end"],
+  },
+  offline: {
+    connected: ["online", "none"],
+    lost: ["offline", "none"],
+    dismissed: ["offline", "reconnect"],
+    "told to come back": ["offline", "none"],
+    "refused for now": ["offline", "reconnect"],
+    "told to stay away": ["refused", "end"],
+    "refused for good": ["refused", "end"],
+    closed: ["closed", "end"],
+  },
+};
+
+const cases = Object.entries(table).flatMap(([status, row]) =>
+  Object.entries(row).map(([input, [after, effect]]) => ({ status, input, after, effect })),
+);
+
+it.each(cases)("a satellite that is $status and then $input is $after, and does: $effect", (one) => {
+  const before: Connection = { status: one.status as Status };
+  const [after, effect] = step(before, inputs[one.input as keyof typeof inputs]);
+  expect([after.status, effect]).toEqual([one.after, one.effect]);
+});
+
+it.each(["refused", "closed"] as const)("nothing changes a satellite that is %s", (status) => {
+  for (const input of Object.values(inputs)) expect(step({ status }, input)).toEqual([{ status }, "none"]);
+});
+
+it("the reason of the last goodbye is kept until the next connection", () => {
+  const [toldSo] = step({ status: "online" }, inputs["told to come back"]);
+  const [lost] = step(toldSo, inputs.lost);
+  expect(lost).toMatchObject({ status: "offline", reason: { code: "HUB_CLOSING" } });
+  expect(step(lost, inputs.connected)[0]).toEqual({ status: "online" });
+});
