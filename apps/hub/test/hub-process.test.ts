@@ -1,0 +1,81 @@
+import { parcels } from "@orrery/contracts/parcels";
+import { connect } from "@orrery/satellite";
+import { HubChild, temporaryDirectory } from "./hub-child.ts";
+
+const parcel = (parcelId: string) => ({
+  parcelId,
+  vendorId: "acme",
+  customer: { city: "Recife", state: "PE" },
+});
+
+it("keeps every acked event when it is killed in the middle of a flood", async () => {
+  await using directory = await temporaryDirectory();
+  await using first = new HubChild({ HUB_DATA: directory.path });
+  const vendor = connect(parcels, { url: await first.url(), role: "vendor", id: "acme" });
+  const acked: string[] = [];
+  let next = 0;
+  const speak = async () => {
+    for (;;) {
+      const { subject } = { subject: `p-${next++}` };
+      await vendor.emit("pickup", parcel(subject));
+      acked.push(subject);
+    }
+  };
+  const speaking = Promise.allSettled(Array.from({ length: 20 }, speak));
+  while (acked.length < 500) await new Promise((resolve) => setImmediate(resolve));
+  expect(await first.exit("SIGKILL")).toBeNull();
+  await vendor.close({ drainMs: 0 });
+  await speaking;
+
+  await using second = new HubChild({ HUB_DATA: directory.path });
+  const logger = connect(parcels, { url: await second.url(), role: "logger", id: "l", from: "start" });
+  const heard: string[] = [];
+  const end = new Promise<void>((resolve) => {
+    logger.on("pickup", ({ parcelId }) => {
+      heard.push(parcelId);
+      if (parcelId === "end") resolve();
+    });
+  });
+  const last = connect(parcels, { url: await second.url(), role: "vendor", id: "acme" });
+  await last.emit("pickup", parcel("end"));
+  await end;
+  expect(new Set(heard).size).toBe(heard.length);
+  expect(acked.filter((id) => !heard.includes(id))).toEqual([]);
+  await Promise.all([last.close(), logger.close()]);
+});
+
+it.each(["SIGINT", "SIGTERM"] as const)("ends cleanly upon %s", async (signal) => {
+  await using directory = await temporaryDirectory();
+  await using hub = new HubChild({ HUB_DATA: directory.path });
+  await hub.url();
+  expect(await hub.exit(signal)).toBe(0);
+  expect(hub.output).toContain("the hub has stopped");
+});
+
+it("refuses a directory that another hub holds, and leaves that one in peace", async () => {
+  await using directory = await temporaryDirectory();
+  await using first = new HubChild({ HUB_DATA: directory.path });
+  const url = await first.url();
+  await using second = new HubChild({ HUB_DATA: directory.path });
+  expect(await second.exit()).toBe(1);
+  expect(second.output).toContain("LOG_LOCKED");
+  const vendor = connect(parcels, { url, role: "vendor", id: "acme" });
+  expect(await vendor.emit("pickup", parcel("p-1"))).toMatchObject({ offset: 1 });
+  await vendor.close();
+});
+
+it("names every fault of its environment at once, and does not start", async () => {
+  await using hub = new HubChild({ HUB_HOST: "0.0.0.0", HUB_PORT: "seventy", LOG_LEVEL: "loud" });
+  expect(await hub.exit()).toBe(78);
+  for (const name of ["HUB_HOST", "HUB_PORT", "LOG_LEVEL"]) expect(hub.output).toContain(`${name}: `);
+});
+
+it("says which port is taken", async () => {
+  await using one = await temporaryDirectory();
+  await using two = await temporaryDirectory();
+  await using first = new HubChild({ HUB_DATA: one.path });
+  const { port } = new URL(await first.url());
+  await using second = new HubChild({ HUB_DATA: two.path, HUB_PORT: port });
+  expect(await second.exit()).toBe(1);
+  expect(second.output).toContain(`EADDRINUSE`);
+});
