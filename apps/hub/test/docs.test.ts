@@ -1,0 +1,99 @@
+// What the README and docs/protocol.md show is tried here, as it stands.
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { errors } from "@orrery/contracts";
+import { parcels } from "@orrery/contracts/parcels";
+import { startHub } from "@orrery/hub-core/testing";
+import { connect } from "@orrery/satellite";
+import { WebSocket } from "ws";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+const blocks = (text: string, language: string) =>
+  [...text.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, block = ""]) => block);
+
+it("the README's first satellite runs", async () => {
+  const [first = ""] = blocks(await readFile(path("../../../README.md"), "utf8"), "ts");
+  await using hub = await startHub({ contracts: [parcels] });
+  const driver = connect(parcels, { url: hub.url, role: "driver", id: "d1" });
+  driver.on("pickup", async (parcel) => {
+    await driver.emit("delivered", { ...parcel, driverId: "d1", deliveredAt: new Date().toISOString() });
+  });
+  await driver.ready();
+
+  expect(first).toContain("http://127.0.0.1:4170");
+  expect(first.trim().split("\n").length).toBeLessThanOrEqual(10);
+  const out = path("../out/readme");
+  await mkdir(out, { recursive: true });
+  await writeFile(`${out}/first.ts`, first.replace("http://127.0.0.1:4170", hub.url));
+  const running = promisify(execFile)(process.execPath, [
+    "--conditions=@orrery/source",
+    "--import",
+    "tsx",
+    `${out}/first.ts`,
+  ]);
+  let output = "";
+  const thanked = new Promise<void>((resolve) => {
+    running.child.stdout?.on("data", (chunk) => {
+      output += chunk;
+      if (output.includes("Thank you")) resolve();
+    });
+  });
+  await Promise.race([thanked, running]);
+  running.child.kill();
+  await running.catch(() => undefined); // ended by the signal
+  expect(output).toMatch(/On disk, at offset 1\.\n/);
+  expect(output).toMatch(/Thank you, d1: first-\d+ is there\./);
+  await driver.close();
+  await rm(out, { recursive: true });
+});
+
+it("docs/protocol.md lists every code as it is", async () => {
+  const text = await readFile(path("../../../docs/protocol.md"), "utf8");
+  const rows = Object.entries(errors).map(
+    ([code, { message, retryable, remedy }]) =>
+      `| \`${code}\` | ${message} | ${retryable ? "yes" : "no"} | ${remedy} |`,
+  );
+  expect(text.slice(text.indexOf("## Codes")).trim().split("\n").slice(3)).toEqual(rows);
+});
+
+it("the transcript in docs/protocol.md is what crosses the wire, frame by frame", async () => {
+  const transcripts = blocks(await readFile(path("../../../docs/protocol.md"), "utf8"), "text");
+  expect(transcripts.length).toBe(2);
+  await using hub = await startHub({ contracts: [parcels] });
+  for (const transcript of transcripts) {
+    const socket = new WebSocket(`${hub.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+    const received: string[] = [];
+    let wake: () => void = () => undefined;
+    socket.on("message", (frame) => {
+      received.push(String(frame));
+      wake();
+    });
+    const opened = new Promise((resolve) => socket.on("open", resolve));
+    await opened;
+    for (const line of transcript.trim().split("\n")) {
+      const frame = line.slice(2);
+      if (line.startsWith("> ")) {
+        socket.send(frame);
+        continue;
+      }
+      while (received.length === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      expect(generalised(received.shift() as string)).toBe(frame);
+    }
+    const closed = new Promise((resolve) => socket.on("close", resolve));
+    socket.close();
+    await closed;
+  }
+});
+
+/** With `…` for what differs each time: socket ids, times, the log's epoch. */
+const generalised = (frame: string): string =>
+  frame
+    .replace(/"sid":"[^"]+"/, '"sid":"…"')
+    .replace(/"time":"[^"]+"/g, '"time":"…"')
+    .replace(/"cursor":"[^":]+:/, '"cursor":"…:');
