@@ -1,32 +1,24 @@
 import {
-  type ClientToServerEvents,
   type Contract,
   type Cursor,
   type DataIn,
   type DataOut,
-  type EmitOptions,
-  type EmitReply,
   type ErrorBody,
   type EventName,
-  type HeardEntry,
   type KeepOf,
-  type ListenReply,
-  type ListenRequest,
   type Meta,
   OrreryError,
   protocolVersion,
-  type Receipt,
   type ReceiptOf,
   type RoleOf,
-  type ServerToClientEvents,
-  type WireLimits,
 } from "@orrery/contracts";
-import { PacketText, parser } from "@orrery/contracts/packet-text";
-import { io, type Socket } from "socket.io-client";
+import { parser } from "@orrery/contracts/packet-text";
+import { io } from "socket.io-client";
 import { type Connection, type ConnectionInput, type Status, step } from "./connection.ts";
-import { type Handler, Handlers } from "./handlers.ts";
-import { uuidv7Source } from "./ids.ts";
-import { Outbox, type OutboxEntry } from "./outbox.ts";
+import type { Handler } from "./handlers.ts";
+import type { HubSocket } from "./hub-socket.ts";
+import { Listener } from "./listener.ts";
+import { type SayOptions, Speaker } from "./speaker.ts";
 
 export interface ConnectOptions<C extends Contract> {
   /** Where the hub is: `http://127.0.0.1:4170`. */
@@ -49,11 +41,6 @@ export interface ConnectOptions<C extends Contract> {
   readonly onError?: (error: unknown, meta?: Meta) => void;
 }
 
-export interface SayOptions extends EmitOptions {
-  /** After this many milliseconds without a receipt `emit` rejects with `TIMEOUT`. Default: it waits until `close()`. */
-  readonly timeoutMs?: number;
-}
-
 /** A connection to the hub for one contract. It reconnects by itself, and then hears what it missed. */
 export interface Satellite<C extends Contract> {
   readonly status: Status;
@@ -64,6 +51,7 @@ export interface Satellite<C extends Contract> {
    * same key wait. What it throws goes to `onError`. The same handler is added once.
    */
   on<N extends EventName<C>>(event: N, handler: HandlerOf<C, N>): this;
+  /** As `on`, for the first such event only. */
   once<N extends EventName<C>>(event: N, handler: HandlerOf<C, N>): this;
   /** Without `handler`: removes all of the event's. */
   off<N extends EventName<C>>(event: N, handler?: HandlerOf<C, N>): this;
@@ -96,44 +84,24 @@ export function connect<C extends Contract>(contract: C, options: ConnectOptions
   return new ConnectedSatellite(contract, options);
 }
 
-/** Events in one message; more gain nothing. */
-const messageEvents = 256;
-/** Messages without an answer; more would only wait in the hub instead of here. */
-const openMessages = 32;
-/** Before what was refused with a retryable code is tried again. Milliseconds. */
-const retryMs = 500;
+/** Before a connection that the hub ended, or refused for now, is made again. Milliseconds. */
+const reconnectMs = 500;
 
 class ConnectedSatellite<C extends Contract> implements Satellite<C> {
-  readonly #options: ConnectOptions<C>;
-  readonly #socket: Socket<ServerToClientEvents, ClientToServerEvents>;
-  readonly #nextId = uuidv7Source();
-  readonly #outbox = new Outbox();
-  readonly #handlers: Handlers;
-  readonly #onError: (error: unknown, meta?: Meta) => void;
+  readonly #onStatus: ConnectOptions<C>["onStatus"];
+  readonly #socket: HubSocket;
+  readonly #speaker: Speaker;
+  readonly #listener: Listener;
   #connection: Connection = { status: "connecting" };
-  #limits: WireLimits | undefined;
-  #epoch: string | undefined;
-  #offset = 0;
-  #openMessages = 0;
-  #isFlushDue = false;
-  #from: "now" | "start" | Cursor;
-  /** Counts changes of what is listened to; which of them went out, and which were answered, on this connection. */
-  #listenChange = 0;
-  #listenSent = -1;
-  #listenAnswered = -1;
-  #isListenDue = false;
+  #isWelcome = false;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Set while the outbox rests, after a retryable refusal. */
-  #restTimer: ReturnType<typeof setTimeout> | undefined;
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
-  #waitingForEmpty: (() => void)[] = [];
 
-  constructor(contract: C, options: ConnectOptions<C>) {
-    this.#options = options;
-    this.#from = options.from ?? "now";
-    this.#onError = options.onError ?? ((error) => console.error(error));
-    this.#handlers = new Handlers((error, [, , meta]) => this.#onError(error, meta));
-    const { role, id, url } = options;
+  constructor(
+    contract: C,
+    { url, role, id, rooms, from, outboxEvents, onStatus, onError }: ConnectOptions<C>,
+  ) {
+    this.#onStatus = onStatus;
     this.#socket = io(`${url.replace(/\/$/, "")}/${contract.name}`, {
       auth: { role, id, protocol: protocolVersion },
       transports: ["websocket", "polling"],
@@ -143,6 +111,13 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       reconnectionDelayMax: 2_000,
       parser,
     });
+    this.#speaker = new Speaker(this.#socket, outboxEvents ?? 10_000);
+    this.#listener = new Listener(this.#socket, {
+      from: from ?? "now",
+      rooms,
+      onError: onError ?? ((error) => console.error(error)),
+      onSettled: (refusal) => this.#settleReady(refusal),
+    });
     this.#attach();
   }
 
@@ -151,11 +126,11 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   }
 
   get cursor(): Cursor | undefined {
-    return this.#epoch === undefined ? undefined : `${this.#epoch}:${this.#offset}`;
+    return this.#listener.cursor;
   }
 
   on<N extends EventName<C>>(event: N, handler: HandlerOf<C, N>): this {
-    if (this.#handlers.add(event, handler as Handler)) this.#listenSoon();
+    this.#listener.add(event, handler as Handler);
     return this;
   }
 
@@ -168,64 +143,48 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   }
 
   off<N extends EventName<C>>(event: N, handler?: HandlerOf<C, N>): this {
-    if (this.#handlers.remove(event, handler as Handler | undefined)) this.#listenSoon();
+    this.#listener.remove(event, handler as Handler | undefined);
     return this;
   }
 
-  emit<N extends EventName<C>>(
+  async emit<N extends EventName<C>>(
     event: N,
     data: DataIn<C, N>,
-    { id = this.#nextId(), timeoutMs }: SayOptions = {},
+    options: SayOptions = {},
   ): Promise<ReceiptOf<KeepOf<C, N>>> {
-    return new Promise((resolve, reject) => {
-      const final = this.#finalError();
-      if (final !== undefined) return reject(final);
-      if (this.#outbox.size >= (this.#options.outboxEvents ?? 10_000))
-        return reject(new OrreryError("OUTBOX_FULL"));
-      let text: string;
-      try {
-        text = JSON.stringify([event, data, { id }]);
-      } catch (cause) {
-        return reject(new OrreryError("DATA_INVALID", { detail: "It is not plain JSON.", cause }));
-      }
-      const entry: OutboxEntry = { text, bytes: bytesOf(text), resolve: resolve as never, reject };
-      this.#outbox.add(entry);
-      if (timeoutMs !== undefined) this.#dropAfter(entry, timeoutMs);
-      this.#flushSoon();
-    });
+    const ended = this.#ended();
+    if (ended !== undefined) throw ended;
+    return (await this.#speaker.emit(event, data, options)) as ReceiptOf<KeepOf<C, N>>;
   }
 
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const final = this.#finalError();
-      if (final !== undefined) return reject(final);
+      const ended = this.#ended();
+      if (ended !== undefined) return reject(ended);
       this.#waitingForReady.push({ resolve, reject });
       this.#settleReady();
     });
   }
 
   async close({ drainMs = 2_000 }: { readonly drainMs?: number } = {}): Promise<void> {
-    for (const event of this.#handlers.events) this.#handlers.remove(event);
-    if (this.#outbox.size > 0 && this.status === "online" && drainMs > 0) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      await new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, drainMs);
-        this.#waitingForEmpty.push(resolve);
-      });
-      clearTimeout(timer);
-    }
+    this.#listener.end();
+    await this.#speaker.drained(drainMs);
     this.#happened({ kind: "closed" });
   }
 
   #attach(): void {
     const socket = this.#socket;
     socket.on("connect", () => this.#happened({ kind: "connected" }));
+    socket.on("hub:welcome", ({ limits }) => {
+      this.#isWelcome = true;
+      this.#listener.welcome();
+      this.#speaker.welcome(limits);
+      this.#settleReady();
+    });
     socket.on("disconnect", (reason) => {
-      this.#listenSent = -1;
-      this.#listenAnswered = -1;
-      this.#openMessages = 0;
-      this.#outbox.unsendAll();
-      this.#wakeOutbox();
+      this.#isWelcome = false;
+      this.#listener.lose();
+      this.#speaker.lose();
       this.#happened({ kind: "disconnected", isByHub: reason === "io server disconnect" });
     });
     socket.on("connect_error", (error) => {
@@ -233,16 +192,6 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       if (told?.code !== undefined) this.#happened({ kind: "told", error: told, isHandshake: true });
     });
     socket.on("hub:close", (error) => this.#happened({ kind: "told", error, isHandshake: false }));
-    socket.on("hub:welcome", ({ limits }) => {
-      this.#limits = limits;
-      this.#listenNow();
-      this.#flushNow();
-      this.#settleReady();
-    });
-    socket.on("hub:events", (entries, ack) => {
-      for (const entry of entries) this.#hear(entry);
-      ack?.(null);
-    });
   }
 
   #happened(input: ConnectionInput): void {
@@ -251,181 +200,32 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     this.#connection = after;
     if (effect === "reconnect") {
       clearTimeout(this.#reconnectTimer);
-      this.#reconnectTimer = setTimeout(() => this.#socket.connect(), retryMs);
+      this.#reconnectTimer = setTimeout(() => this.#socket.connect(), reconnectMs);
     }
     if (effect === "end") this.#end();
-    if (after.status !== before.status) this.#options.onStatus?.(after.status, after.reason);
+    if (after.status !== before.status) this.#onStatus?.(after.status, after.reason);
   }
 
   #end(): void {
     clearTimeout(this.#reconnectTimer);
-    this.#wakeOutbox();
     this.#socket.disconnect();
-    const error = this.#finalError();
-    this.#outbox.dropAll(error);
-    for (const { reject } of this.#waitingForReady.splice(0)) reject(error);
-    for (const resolve of this.#waitingForEmpty.splice(0)) resolve();
+    const ended = this.#ended();
+    this.#speaker.end(ended);
+    this.#settleReady(ended);
   }
 
   /** Why nothing can be said or heard any more. */
-  #finalError(): OrreryError | undefined {
+  #ended(): OrreryError | undefined {
     const { status, reason } = this.#connection;
     if (status === "refused") return reason;
     return status === "closed" ? new OrreryError("CLOSED") : undefined;
   }
 
-  // Hearing
-
-  #hear(entry: HeardEntry): void {
-    const { offset } = entry[2];
-    if (offset !== undefined) {
-      if (offset <= this.#offset) return;
-      this.#offset = offset;
+  #settleReady(refusal?: OrreryError): void {
+    if (refusal === undefined && !(this.#isWelcome && this.#listener.isSettled)) return;
+    for (const { resolve, reject } of this.#waitingForReady.splice(0)) {
+      if (refusal === undefined) resolve();
+      else reject(refusal);
     }
-    this.#handlers.hear(entry);
-  }
-
-  /** Tells the hub once for all `on` and `off` of this turn. */
-  #listenSoon(): void {
-    this.#listenChange += 1;
-    if (this.#isListenDue) return;
-    this.#isListenDue = true;
-    queueMicrotask(() => {
-      this.#isListenDue = false;
-      this.#listenNow();
-    });
-  }
-
-  #listenNow(): void {
-    if (this.#limits === undefined || this.status !== "online") return;
-    const { events } = this.#handlers;
-    const isFirst = this.#listenSent === -1;
-    if (this.#listenSent === this.#listenChange || (isFirst && events.length === 0)) return;
-    if (events.length === 0) this.#forgetCursor();
-    const { rooms } = this.#options;
-    const after = this.cursor ?? this.#from;
-    const request: ListenRequest = {
-      events,
-      ...(rooms !== undefined && { rooms }),
-      ...(isFirst && after !== "now" && { after }),
-    };
-    const change = this.#listenChange;
-    this.#listenSent = change;
-    this.#socket.emit("hub:listen", request, (reply) => this.#listening(reply, change, isFirst));
-  }
-
-  #listening(reply: ListenReply, change: number, isFirst: boolean): void {
-    if (!reply.ok) {
-      const error = OrreryError.from(reply.error);
-      this.#onError(error);
-      for (const { reject } of this.#waitingForReady.splice(0)) reject(error);
-      return;
-    }
-    this.#listenAnswered = change;
-    if (isFirst || this.#epoch === undefined) {
-      const colon = reply.cursor.indexOf(":");
-      this.#epoch = reply.cursor.slice(0, colon);
-      this.#offset = Number(reply.cursor.slice(colon + 1));
-      if (reply.gap !== undefined) this.#onError(new OrreryError("HISTORY_CHANGED"));
-    }
-    this.#settleReady();
-  }
-
-  /** Nobody listens any more: who starts again, starts from then on. */
-  #forgetCursor(): void {
-    this.#epoch = undefined;
-    this.#from = "now";
-  }
-
-  #settleReady(): void {
-    const isListening = this.#listenAnswered === this.#listenChange || this.#handlers.events.length === 0;
-    if (this.status !== "online" || this.#limits === undefined || !isListening) return;
-    for (const { resolve } of this.#waitingForReady.splice(0)) resolve();
-  }
-
-  // Saying
-
-  /** Sends once for all that is emitted in this turn. */
-  #flushSoon(): void {
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    nextTurn(() => {
-      this.#isFlushDue = false;
-      this.#flushNow();
-    });
-  }
-
-  #flushNow(): void {
-    if (this.#limits === undefined || this.status !== "online" || this.#restTimer !== undefined) return;
-    const { batchEvents, messageBytes } = this.#limits;
-    while (this.#outbox.hasUnsent && this.#openMessages < openMessages) {
-      // Half a message: room for what frames the events, and for a limit that counts a little differently.
-      const entries = this.#outbox.take(Math.min(messageEvents, batchEvents), messageBytes / 2);
-      const [first] = entries;
-      if (first === undefined) continue;
-      if (first.bytes > messageBytes - 1_024) {
-        for (const entry of entries) this.#outbox.drop(entry, new OrreryError("EVENT_TOO_LARGE"));
-        continue;
-      }
-      this.#openMessages += 1;
-      const packet = new PacketText(`["hub:emit",[${entries.map(({ text }) => text).join(",")}]]`);
-      this.#socket.emit("hub:emit", packet as never, (reply) => this.#answered(entries, reply));
-    }
-  }
-
-  #answered(entries: readonly OutboxEntry[], reply: EmitReply): void {
-    this.#openMessages -= 1;
-    const again: OutboxEntry[] = [];
-    entries.forEach((entry, place) => {
-      const receipt: Receipt | undefined = reply.ok ? reply.receipts[place] : reply;
-      if (receipt?.ok) this.#outbox.settle(entry, receipt);
-      else if (receipt?.error.retryable) again.push(entry);
-      else
-        this.#outbox.drop(
-          entry,
-          receipt ? OrreryError.from(receipt.error) : new OrreryError("MESSAGE_INVALID"),
-        );
-    });
-    if (again.length > 0) {
-      this.#outbox.putBack(again);
-      this.#restTimer ??= setTimeout(() => {
-        this.#wakeOutbox();
-        this.#flushNow();
-      }, retryMs);
-    }
-    if (this.#outbox.size === 0) for (const resolve of this.#waitingForEmpty.splice(0)) resolve();
-    this.#flushNow();
-  }
-
-  #wakeOutbox(): void {
-    clearTimeout(this.#restTimer);
-    this.#restTimer = undefined;
-  }
-
-  #dropAfter(entry: OutboxEntry, timeoutMs: number): void {
-    const timer = setTimeout(() => this.#outbox.drop(entry, new OrreryError("TIMEOUT")), timeoutMs);
-    const { resolve, reject } = entry;
-    Object.assign(entry, {
-      resolve(receipt: never) {
-        clearTimeout(timer);
-        resolve(receipt);
-      },
-      reject(error: unknown) {
-        clearTimeout(timer);
-        reject(error);
-      },
-    });
   }
 }
-
-const encoder = new TextEncoder();
-
-/** Bytes of UTF-8, counted only where the text may not be plain ASCII. */
-const bytesOf = (text: string): number => (text.length < 512 ? text.length * 3 : encoder.encode(text).length);
-
-/**
- * After everything that is ready to run has run, and without a timer: events that many callers emit upon one receipt
- * still travel in one message.
- */
-const nextTurn: (run: () => void) => void =
-  typeof setImmediate === "function" ? setImmediate : queueMicrotask;

@@ -1,2 +1,3 @@
-export { type ConnectOptions, connect, type HandlerOf, type Satellite, type SayOptions } from "./connect.ts";
+export { type ConnectOptions, connect, type HandlerOf, type Satellite } from "./connect.ts";
 export type { Status } from "./connection.ts";
+export type { SayOptions } from "./speaker.ts";
