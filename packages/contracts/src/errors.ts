@@ -76,6 +76,12 @@ export const errors = {
     retryable: true,
     remedy: "Send the same event with the same id again, later; the hub's own log has the cause.",
   },
+  LOG_FULL: {
+    message: "The hub has no room left on disk.",
+    retryable: true,
+    remedy:
+      "Send the same event with the same id again, later; the operator makes room, or sets a retention.",
+  },
   // Connecting: these come as `data` of Socket.IO's `connect_error`.
   UNKNOWN_CONTRACT: {
     message: "There is no contract at this namespace.",
@@ -118,6 +124,32 @@ export const errors = {
     retryable: false,
     remedy: "Use a cursor as the hub gave it.",
   },
+  // Following: these come in replies, or as `hub:unfollowed`.
+  FOLLOWER_TAKEN_OVER: {
+    message: "Another connection follows under this name now.",
+    retryable: false,
+    remedy: "Use a name once at a time; give copies of a service names of their own, or let them share work.",
+  },
+  FOLLOWER_UNKNOWN: {
+    message: "There is no such follower.",
+    retryable: false,
+    remedy: "List the followers; a name belongs to the satellite that followed under it.",
+  },
+  FOLLOWER_AWAY: {
+    message: "Nobody follows under this name now.",
+    retryable: true,
+    remedy: "Start the follower, then redrive.",
+  },
+  FOLLOWERS_TOO_MANY: {
+    message: "This satellite has too many followers.",
+    retryable: false,
+    remedy: "Forget those that are not used any more; the hub's `followers` limit says how many it keeps.",
+  },
+  NOT_PARKED: {
+    message: "No such event is parked.",
+    retryable: false,
+    remedy: "List what the follower has parked; it may have been handled in the meantime.",
+  },
   // A running connection: these come as `hub:close` just before the disconnect.
   PACKET_INVALID: {
     message: "The connection carried something that is no Socket.IO packet.",
@@ -130,15 +162,15 @@ export const errors = {
     remedy: "Encode binary data as text, or send a reference to it.",
   },
   // Raised by the satellite package itself.
-  HISTORY_CHANGED: {
-    message: "The hub's log is not the one that this satellite listened to before.",
-    retryable: false,
-    remedy: "What lies between cannot be told; listening goes on from the start of the new log.",
-  },
   OUTBOX_FULL: {
     message: "Too many events are waiting for the hub.",
     retryable: true,
     remedy: "Wait for receipts before emitting more, or raise `outboxEvents`.",
+  },
+  OUTBOX_LOCKED: {
+    message: "Another process uses this outbox.",
+    retryable: true,
+    remedy: "Give each process an outbox file of its own.",
   },
   TIMEOUT: {
     message: "The hub has not answered in time. The event may have happened all the same.",

@@ -20,6 +20,8 @@ export interface Meta {
   readonly subject?: string;
   /** Its place in the log; missing for events that are not kept. */
   readonly offset?: number;
+  /** For a handler of `follow`: how often it has been called for this event; 1 is the first time. */
+  readonly attempt?: number;
 }
 
 /** A place in one log's history: `"<epoch>:<offset>"`. Everything up to and including the offset has been seen. */
@@ -64,15 +66,74 @@ export interface ListenRequest {
   readonly rooms?: readonly string[];
   /** Hear first what was kept after this cursor, then live; `"start"`: all that is kept. Missing: from now on. */
   readonly after?: Cursor | "start";
+  /**
+   * Of these events, where only the latest are kept, hear first the last value per key, as `hub:latest`. Default: with
+   * `after` none; without it all that the satellite did not listen to before.
+   */
+  readonly fresh?: readonly string[];
 }
 
-/**
- * `gap`: the cursor was of another history of the log, so what lies between cannot be told; listening begins at the
- * start of this one.
- */
-export type ListenReply =
-  | { readonly ok: true; readonly cursor: Cursor; readonly gap?: { readonly reason: "epoch" } }
-  | Refused;
+export type ListenReply = { readonly ok: true; readonly cursor: Cursor } | Refused;
+
+/** Nothing can be told of the events after `after`, up to and including `until`. */
+export interface Gap {
+  /** `epoch`: `after` is a cursor of another log. `retention`: the hub does not keep them any more. */
+  readonly reason: "epoch" | "retention";
+  readonly after: Cursor;
+  readonly until: Cursor;
+  /** The follower that it concerns; missing where it concerns listening. */
+  readonly as?: string;
+}
+
+/** Follows events under a name whose cursor the hub keeps. */
+export interface FollowRequest {
+  /** `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`, one of the satellite's own: others may use the same. */
+  readonly as: string;
+  readonly events: readonly string[];
+  readonly rooms?: readonly string[];
+  /** Where a new name begins: an RFC 3339 time, a cursor, all that is kept, or, by default, from now on. */
+  readonly from?: "start" | "now" | Cursor | { readonly time: string };
+}
+
+/** `cursor`: everything up to it was handled; deliveries begin after it. */
+export type FollowReply = { readonly ok: true; readonly cursor: Cursor } | Refused;
+
+/** Events for a follower, in order; the answer moves its cursor. */
+export interface Delivery {
+  readonly as: string;
+  readonly events: readonly HeardEntry[];
+}
+
+/** The answer to a `hub:deliver`: all of its events are handled, or, where they are listed, parked. */
+export interface DeliveryReply {
+  readonly parked?: readonly { readonly offset: number; readonly attempts: number; readonly error: string }[];
+}
+
+/** How a follower stands. */
+export interface FollowerStatus {
+  readonly as: string;
+  readonly cursor: Cursor;
+  /** How many places of the log its cursor is behind the newest. */
+  readonly lag: number;
+  readonly isConnected: boolean;
+  readonly parked: number;
+}
+
+/** An event that a follower's handler failed on for good. */
+export interface Parked {
+  readonly offset: number;
+  readonly attempts: number;
+  /** What the handler said last. */
+  readonly error: string;
+  /** When it was parked: RFC 3339 in UTC. */
+  readonly time: string;
+  /** The event as it was delivered; null where retention had taken it. */
+  readonly event: HeardEntry | null;
+}
+
+export type FollowersReply = { readonly ok: true; readonly followers: readonly FollowerStatus[] } | Refused;
+export type ParkedReply = { readonly ok: true; readonly parked: readonly Parked[] } | Refused;
+export type DoneReply = { readonly ok: true } | Refused;
 
 /** One event in a `hub:events`: name, data, meta. */
 export type HeardEntry = readonly [event: string, data: unknown, meta: Meta];
@@ -103,6 +164,12 @@ export type ServerToClientEvents<C extends Contract = Contract> = {
   "hub:welcome": (welcome: Welcome) => void;
   /** `ack` is there while catching up: the next page comes when this one was answered. */
   "hub:events": (events: readonly HeardEntry[], ack?: Ack<null>) => void;
+  /** The last value per key of events that the satellite begins to listen to; live ones come after it. */
+  "hub:latest": (events: readonly HeardEntry[], ack?: Ack<null>) => void;
+  "hub:gap": (gap: Gap) => void;
+  "hub:deliver": (delivery: Delivery, ack: Ack<DeliveryReply>) => void;
+  /** The hub has ended the follower on this connection, for example because another one took it over. */
+  "hub:unfollowed": (ended: { readonly as: string; readonly error: ErrorBody }) => void;
   "hub:close": (error: ErrorBody) => void;
 };
 
@@ -118,4 +185,13 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
 } & {
   "hub:emit": (entries: readonly EmitEntry[], ack: Ack<EmitReply>) => void;
   "hub:listen": (request: ListenRequest, ack: Ack<ListenReply>) => void;
+  "hub:follow": (request: FollowRequest, ack: Ack<FollowReply>) => void;
+  "hub:unfollow": (request: { readonly as: string }, ack: Ack<DoneReply>) => void;
+  /** The satellite's own followers, and how they stand. */
+  "hub:followers": (request: Record<never, never>, ack: Ack<FollowersReply>) => void;
+  /** Removes the name, its cursor and what it has parked. */
+  "hub:forget": (request: { readonly as: string }, ack: Ack<DoneReply>) => void;
+  "hub:parked": (request: { readonly as: string }, ack: Ack<ParkedReply>) => void;
+  /** Delivers a parked event once more; it stays parked until it is handled. */
+  "hub:redrive": (request: { readonly as: string; readonly offset: number }, ack: Ack<DoneReply>) => void;
 };

@@ -68,6 +68,16 @@ export class Audiences {
     this.#unindex(audience);
   }
 
+  /** What a live socket hears. */
+  filterOf(socket: HubSocket): Filter | undefined {
+    return this.#bySocket.get(socket)?.filter;
+  }
+
+  /** All that are live. */
+  sockets(): Iterable<HubSocket> {
+    return this.#bySocket.keys();
+  }
+
   /** The audiences that want the event; one that wants it by two of its rooms comes twice. */
   *wanting({ event, rooms }: Heard): Iterable<Audience> {
     const wanting = this.#wanting.get(event);
@@ -78,7 +88,9 @@ export class Audiences {
 
   send({ room, form }: Audience, texts: readonly string[]): void {
     const to = this.#namespace.to(room);
-    for (const packet of packetsOf(form, texts, this.#messageBytes)) to.emit("hub:events", packet as never);
+    for (const packet of packetsOf(form, "hub:events", texts, this.#messageBytes)) {
+      to.emit("hub:events", packet as never);
+    }
   }
 
   #index(audience: Audience): void {
@@ -113,7 +125,12 @@ export class Audiences {
 }
 
 /** Events as packets: one each for a plain client, as few as `messageBytes` allows for a batched one. */
-export function* packetsOf(form: Form, texts: readonly string[], messageBytes: number): Iterable<PacketText> {
+export function* packetsOf(
+  form: Form,
+  message: "hub:events" | "hub:latest",
+  texts: readonly string[],
+  messageBytes: number,
+): Iterable<PacketText> {
   if (form === "plain") {
     for (const text of texts) yield new PacketText(text);
     return;
@@ -123,7 +140,7 @@ export function* packetsOf(form: Form, texts: readonly string[], messageBytes: n
   for (let end = 0; end <= texts.length; end += 1) {
     const next = texts[end]?.length ?? Number.POSITIVE_INFINITY;
     if (end > start && length + next > messageBytes) {
-      yield new PacketText(`["hub:events",[${texts.slice(start, end).join(",")}]]`);
+      yield new PacketText(`["${message}",[${texts.slice(start, end).join(",")}]]`);
       start = end;
       length = 0;
     }

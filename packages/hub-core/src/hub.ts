@@ -15,15 +15,20 @@ import { type Namespace, Server } from "socket.io";
 import { z } from "zod";
 import { Audiences, type HubNamespace, type HubSocket } from "./audience.ts";
 import { CorkedWebSocketServer } from "./corked-ws.ts";
+import { cursorOf } from "./cursor.ts";
 import { fanOut } from "./fan-out.ts";
+import { filterOf } from "./filter-of.ts";
+import { Followers } from "./follow.ts";
 import { type Handshake, isLoopback, isLoopbackOrigin, readHandshake } from "./identity.ts";
 import { type Limits, limitsFrom } from "./limits.ts";
-import { cursorOf, filterOf, Listening } from "./listen.ts";
+import { Listening } from "./listen.ts";
+import { LogReader } from "./log-reader.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import { hubParser } from "./parser.ts";
 import { Publisher } from "./publish.ts";
 import { type Receiver, receive } from "./receive.ts";
 import { Tail } from "./tail.ts";
+import { unsentBytes } from "./unsent.ts";
 
 export interface HubOptions {
   /** One namespace each. */
@@ -89,7 +94,12 @@ export function createHub({
   const publisher = new Publisher(log, limits, logger, (events) => {
     tail.push(events);
     fanOut(events, (contract) => audiences.get(contract));
+    for (const { followers } of served) followers.grown();
   });
+  const reader = new LogReader(log, publisher, tail);
+  const served: Receiver[] = [];
+  const watch = setInterval(moveSlowOnes, limits.unsentCheckMs);
+  watch.unref();
 
   for (const contract of contracts) serve(contract);
   refuseOtherNamespaces(io);
@@ -98,18 +108,22 @@ export function createHub({
     const namespace: HubNamespace = io.of(`/${contract.name}`);
     const ours = new Audiences(namespace, limits.messageBytes);
     audiences.set(contract.name, ours);
-    const listening = new Listening(contract, log, publisher, tail, ours, limits);
+    const onReadFault = (socket: HubSocket, error: unknown) => {
+      logger.error({ ...socket.data.identity, err: error }, "the log could not be read");
+      dismiss(socket, "LOG_FAILED");
+    };
+    const listening = new Listening(contract, log, publisher, reader, ours, limits, onReadFault);
+    const followers = new Followers(contract, log, publisher, reader, limits, logger);
     const receiver: Receiver = {
       contract,
       publisher,
       listening,
+      followers,
       limits,
+      logger,
       isClosing: () => isClosing,
-      onReadFault(socket, error) {
-        logger.error({ ...socket.data.identity, err: error }, "the log could not be read");
-        dismiss(socket, "LOG_FAILED");
-      },
     };
+    served.push(receiver);
 
     namespace.use((socket, next) => {
       const handshake = readHandshake(contract, socket.handshake.auth);
@@ -125,6 +139,7 @@ export function createHub({
       logger.debug({ ...identity, form }, "a satellite connected");
       socket.on("disconnect", (reason) => {
         listening.leave(socket);
+        followers.leave(socket);
         logger.debug({ ...identity, reason }, "a satellite disconnected");
       });
       // The connection carried something that is no packet: Socket.IO closes it right after this.
@@ -141,7 +156,7 @@ export function createHub({
       const { identity, form, events, rooms } = socket.data;
       if (form === "plain") {
         const filter = filterOf(contract, identity, events, rooms, limits);
-        if ("events" in filter) ours.join(socket, filter);
+        if ("events" in filter) listening.listenFromNow(socket, filter);
         return;
       }
       const { eventBytes, batchEvents, messageBytes } = limits;
@@ -151,6 +166,17 @@ export function createHub({
         cursor: cursorOf(log.epoch, publisher.head),
         limits: { eventBytes, batchEvents, messageBytes },
       });
+    }
+  }
+
+  /** Connections that do not read what they are sent leave live delivery, so that nothing piles up for them. */
+  function moveSlowOnes(): void {
+    for (const { contract, listening } of served) {
+      for (const socket of [...(audiences.get(contract.name)?.sockets() ?? [])]) {
+        if (unsentBytes(socket) > limits.unsentBytes) {
+          listening.fallBehind(socket);
+        }
+      }
     }
   }
 
@@ -174,6 +200,7 @@ export function createHub({
     },
     async close() {
       isClosing = true;
+      clearInterval(watch);
       await publisher.idle();
       await letAllGo(io, limits.closeMs);
       // A foreign server goes on: `io.close()` would close it too.

@@ -12,6 +12,15 @@ export interface Limits extends WireLimits {
   readonly tailBytes: number;
   /** Rooms in one `hub:listen` or handshake. */
   readonly listenRooms: number;
+  /** Names under which one satellite follows. */
+  readonly followers: number;
+  /**
+   * Text that waits for one connection; past it the connection leaves live delivery and is served from the log when it has
+   * read what waits. Bytes.
+   */
+  readonly unsentBytes: number;
+  /** Between two looks at what is unsent. Milliseconds. */
+  readonly unsentCheckMs: number;
   /** From the connection to the first valid handshake. Milliseconds. */
   readonly connectTimeoutMs: number;
   /** Between two pings. A peer that is gone without a word is noticed after this and `pingTimeoutMs`. Milliseconds. */
@@ -31,6 +40,9 @@ export const defaultLimits: Limits = {
   commitEvents: 4_096, // larger commits gain nothing and hold up the first receipt
   tailBytes: 524_288, // some 1,000 events: more than arrive while one page is read
   listenRooms: 100,
+  followers: 100,
+  unsentBytes: 1_048_576, // a page of catch-up and more; a healthy connection holds a few packets
+  unsentCheckMs: 100, // at 25 MB/s of events two and a half megabytes, shared by all connections of an audience
   connectTimeoutMs: 10_000,
   pingIntervalMs: 25_000, // Socket.IO's default
   pingTimeoutMs: 20_000, // Socket.IO's default

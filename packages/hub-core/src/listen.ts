@@ -1,89 +1,103 @@
-import {
-  type Contract,
-  type Cursor,
-  type ErrorBody,
-  errorBody,
-  eventOf,
-  type Identity,
-  type ListenReply,
-  type ListenRequest,
-  ownRooms,
-  scopeOf,
-} from "@orrery/contracts";
-import { type EventLog, type Filter, isWanted } from "@orrery/event-log";
+import { type Contract, type Cursor, errorBody, type ListenReply } from "@orrery/contracts";
+import type { EventLog, Filter } from "@orrery/event-log";
 import { z } from "zod";
 import { type Audiences, type HubSocket, packetsOf } from "./audience.ts";
-import { heardEncoder } from "./heard.ts";
+import { cursorOf, offsetIn, partsOf } from "./cursor.ts";
+import { filterOf } from "./filter-of.ts";
 import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
+import type { LogReader } from "./log-reader.ts";
 import type { Publisher } from "./publish.ts";
-import type { Tail } from "./tail.ts";
+import { whenDrained } from "./unsent.ts";
 
 const Request = z.strictObject({
   events: z.array(z.string()).max(1_000),
   rooms: z.array(z.string()).optional(),
   after: z.string().max(200).optional(),
+  fresh: z.array(z.string()).max(1_000).optional(),
 });
 
-export const cursorOf = (epoch: string, offset: number): Cursor => `${epoch}:${offset}`;
+/** Where a socket begins: `gap` where its cursor was of another log. */
+interface Start {
+  readonly offset: number;
+  readonly gap?: Cursor;
+}
 
-/** Sets what sockets hear: at once from now on, or after catching up from a cursor. */
+/**
+ * Sets what sockets hear. A socket is live, in an audience, or catches up: from its cursor, from the values that a new
+ * listener gets first, or because it read too slowly to stay live. Catching up ends in becoming live, without a seam.
+ */
 export class Listening {
   readonly #contract: Contract;
   readonly #log: EventLog;
   readonly #publisher: Publisher;
-  readonly #tail: Tail;
+  readonly #reader: LogReader;
   readonly #audiences: Audiences;
   readonly #limits: Limits;
-  readonly #toHeard = heardEncoder();
+  readonly #onFault: (socket: HubSocket, error: unknown) => void;
   /** Sockets that are not live yet. A newer entry, or none, ends the loop that made the older one. */
   readonly #catchingUp = new Map<HubSocket, { filter: Filter }>();
 
+  /** `onFault` hears of a log that could not be read: the socket then hears nothing more. */
   constructor(
     contract: Contract,
     log: EventLog,
     publisher: Publisher,
-    tail: Tail,
+    reader: LogReader,
     audiences: Audiences,
     limits: Limits,
+    onFault: (socket: HubSocket, error: unknown) => void,
   ) {
     this.#contract = contract;
     this.#log = log;
     this.#publisher = publisher;
-    this.#tail = tail;
+    this.#reader = reader;
     this.#audiences = audiences;
     this.#limits = limits;
+    this.#onFault = onFault;
   }
 
-  /**
-   * For `hub:listen`. The reply is handed to `reply` before any event is sent. `onFault` hears of a log that could not be
-   * read: the socket then hears nothing more until it listens again.
-   */
-  listen(
-    socket: HubSocket,
-    message: unknown,
-    reply: (reply: ListenReply) => void,
-    onFault: (error: unknown) => void,
-  ): void {
+  /** From now on, the last values per key first. For a plain client, when it connects. */
+  listenFromNow(socket: HubSocket, filter: Filter): void {
+    this.#begin(
+      socket,
+      filter,
+      this.#latestOf(filter, Object.keys(this.#contract.events)),
+      this.#publisher.head,
+    );
+  }
+
+  /** For `hub:listen`. The reply is handed to `reply` before any event is sent. */
+  listen(socket: HubSocket, message: unknown, reply: (reply: ListenReply) => void): void {
     const request = Request.safeParse(message);
     if (!request.success)
       return reply({ ok: false, error: errorBody("MESSAGE_INVALID", issuesOf(request.error)) });
-    const { events, rooms, after } = request.data;
+    const { events, rooms, after, fresh } = request.data;
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return reply({ ok: false, error: filter });
-
     const start = this.#startOf(after);
     if (start === undefined) return reply({ ok: false, error: errorBody("CURSOR_INVALID") });
-    reply(this.#reply(start));
-    const turn = this.#catchingUp.get(socket);
-    if (start.from !== "now") {
-      this.#audiences.leave(socket);
-      this.#catchUp(socket, filter, start.from).catch((error) => onFault(error));
-    } else if (turn === undefined) {
-      this.#audiences.join(socket, filter);
+
+    const cursor = cursorOf(this.#log.epoch, start.offset);
+    reply({ ok: true, cursor });
+    if (start.gap !== undefined) socket.emit("hub:gap", { reason: "epoch", after: start.gap, until: cursor });
+    const before = this.#catchingUp.get(socket);
+    const heard = (before?.filter ?? this.#audiences.filterOf(socket))?.events;
+    const isNew = (event: string) => !heard?.has(event);
+    const latest = this.#latestOf(filter, fresh ?? (after === undefined ? events.filter(isNew) : []));
+    if (after === undefined && before !== undefined && latest === undefined) {
+      before.filter = filter; // it goes on from where it is
     } else {
-      turn.filter = filter; // it goes on from where it is
+      this.#begin(socket, filter, latest, start.offset);
     }
+  }
+
+  /** The socket reads too slowly to stay live: it catches up from here when it has read what it was sent. */
+  fallBehind(socket: HubSocket): void {
+    const filter = this.#audiences.filterOf(socket);
+    if (filter === undefined) return;
+    this.#audiences.leave(socket);
+    this.#run(socket, filter, undefined, this.#publisher.head);
   }
 
   /** The socket is gone. */
@@ -92,88 +106,91 @@ export class Listening {
     this.#audiences.leave(socket);
   }
 
-  #startOf(after: ListenRequest["after"]): { from: number | "now"; hasGap?: boolean } | undefined {
-    if (after === undefined) return { from: "now" };
-    if (after === "start") return { from: 0 };
-    const [, epoch, digits] = /^([^:]+):(\d{1,15})$/.exec(after) ?? [];
-    if (epoch === undefined) return undefined;
-    if (epoch !== this.#log.epoch) return { from: 0, hasGap: true };
-    const offset = Number(digits);
-    return offset <= this.#publisher.head ? { from: offset } : undefined;
+  #startOf(after: Cursor | "start" | undefined): Start | undefined {
+    if (after === undefined) return { offset: this.#publisher.head };
+    if (after === "start") return { offset: 0 };
+    const parts = partsOf(after);
+    if (parts !== undefined && parts.epoch !== this.#log.epoch) return { offset: 0, gap: after };
+    const offset = offsetIn(after, this.#log.epoch, this.#publisher.head);
+    return offset === undefined ? undefined : { offset };
   }
 
-  #reply({ from, hasGap }: { from: number | "now"; hasGap?: boolean }): ListenReply {
-    const cursor = cursorOf(this.#log.epoch, from === "now" ? this.#publisher.head : from);
-    return hasGap ? { ok: true, cursor, gap: { reason: "epoch" } } : { ok: true, cursor };
+  /** The part of the filter of which a new listener gets the last values; undefined where there is none. */
+  #latestOf({ contract, events }: Filter, fresh: readonly string[]): Filter | undefined {
+    const isLatest = (event: string) =>
+      this.#contract.events[event]?.keep === "latest" && fresh.includes(event);
+    const latest = new Map([...events].filter(([event]) => isLatest(event)));
+    return latest.size === 0 ? undefined : { contract, events: latest };
+  }
+
+  #begin(socket: HubSocket, filter: Filter, latest: Filter | undefined, offset: number): void {
+    this.#audiences.leave(socket);
+    if (latest === undefined && offset === this.#publisher.head) {
+      this.#catchingUp.delete(socket);
+      this.#audiences.join(socket, filter);
+    } else {
+      this.#run(socket, filter, latest, offset);
+    }
+  }
+
+  #run(socket: HubSocket, filter: Filter, latest: Filter | undefined, offset: number): void {
+    this.#catchUp(socket, filter, latest, offset).catch((error) => this.#onFault(socket, error));
   }
 
   /**
-   * Reads the log in pages, each sent when the socket has answered the one before, until the rest is in the tail; then,
-   * in one turn, sends that rest and joins the audience: no event in between is missed, none comes twice.
+   * Sends the last values, then what came after the offset: in pages, each when the one before was read, until the rest is
+   * in memory; then, in one turn, sends that rest and joins the audience: nothing in between is missed or comes twice.
    */
-  async #catchUp(socket: HubSocket, filter: Filter, after: number): Promise<void> {
+  async #catchUp(
+    socket: HubSocket,
+    filter: Filter,
+    latest: Filter | undefined,
+    offset: number,
+  ): Promise<void> {
     const turn = { filter };
     this.#catchingUp.set(socket, turn);
     const isOver = () => this.#catchingUp.get(socket) !== turn;
-    let position = after;
-    while (position < this.#tail.start) {
-      const upTo = this.#publisher.head;
-      const page = await this.#log.read({ after: position, upTo, filter: turn.filter });
-      if (isOver()) return;
-      const texts = page.events.map((event) => this.#toHeard(event, event.offset).text);
-      for (const packet of packetsOf("batched", texts, this.#limits.messageBytes)) {
-        await new Promise<void>((resolve) => socket.emit("hub:events", packet as never, () => resolve()));
+    await whenDrained(socket);
+    if (latest !== undefined) {
+      for await (const texts of this.#reader.latest(latest, offset)) {
         if (isOver()) return;
+        await this.#sendPage(socket, "hub:latest", texts);
       }
-      position = page.through;
     }
-    const rest = this.#tail.after(position).filter((event) => isWanted(turn.filter, event));
-    const texts = rest.map(({ text }) => text);
-    for (const packet of packetsOf("batched", texts, this.#limits.messageBytes)) {
+    let position = offset;
+    while (!isOver() && !this.#reader.isNear(position)) {
+      const { texts, through, missingThrough } = await this.#reader.read(position, turn.filter);
+      if (isOver()) return;
+      if (missingThrough !== undefined) {
+        const [after, until] = [
+          cursorOf(this.#log.epoch, position),
+          cursorOf(this.#log.epoch, missingThrough),
+        ];
+        socket.emit("hub:gap", { reason: "retention", after, until });
+      }
+      await this.#sendPage(socket, "hub:events", texts);
+      position = through;
+    }
+    if (isOver()) return;
+    const { texts } = this.#reader.readNear(position, turn.filter);
+    for (const packet of this.#packets(socket, "hub:events", texts))
       socket.emit("hub:events", packet as never);
-    }
     this.#catchingUp.delete(socket);
     this.#audiences.join(socket, turn.filter);
   }
-}
 
-/**
- * What a satellite hears when it asks for these events and rooms; without them, all that its role may hear. Asking for
- * more than the contract allows is refused as a whole.
- */
-export function filterOf(
-  contract: Contract,
-  identity: Identity,
-  events: readonly string[] | undefined,
-  rooms: readonly string[] | undefined,
-  limits: Limits,
-): Filter | ErrorBody {
-  if (rooms !== undefined && rooms.length > limits.listenRooms) return errorBody("MESSAGE_INVALID");
-  if (rooms?.some((room) => !isRoom(contract, room))) return errorBody("ROOM_INVALID");
-  const own = ownRooms(identity);
-  const wanted = new Map<string, "all" | ReadonlySet<string>>();
-  for (const name of events ?? Object.keys(contract.events)) {
-    const event = eventOf(contract, name);
-    if (event === undefined) return errorBody("UNKNOWN_EVENT");
-    const scope = scopeOf(event.hear, identity.role);
-    if (scope === undefined) {
-      if (events !== undefined) return errorBody("FORBIDDEN");
-      continue;
+  /** Resolves when the socket has read it: a batched one answers, of a plain one the transport tells. */
+  async #sendPage(socket: HubSocket, message: PageMessage, texts: readonly string[]): Promise<void> {
+    for (const packet of this.#packets(socket, message, texts)) {
+      if (socket.data.form === "plain") socket.emit(message, packet as never);
+      else await new Promise<void>((resolve) => socket.emit(message, packet as never, () => resolve()));
     }
-    if (scope === "own" && rooms?.some((room) => !own.includes(room))) return errorBody("FORBIDDEN");
-    const narrowed = rooms ?? (scope === "own" ? own : undefined);
-    const inRooms = narrowed?.filter((room) => Object.hasOwn(event.rooms ?? {}, prefixOf(room)));
-    wanted.set(name, inRooms === undefined ? "all" : new Set(inRooms));
+    await whenDrained(socket);
   }
-  return { contract: contract.name, events: wanted };
+
+  #packets(socket: HubSocket, message: PageMessage, texts: readonly string[]) {
+    return packetsOf(socket.data.form, message, texts, this.#limits.messageBytes);
+  }
 }
 
-const prefixOf = (room: string): string => room.slice(0, room.indexOf(":"));
-
-function isRoom(contract: Contract, room: string): boolean {
-  const prefix = prefixOf(room);
-  const isKnown = Object.values(contract.events).some(
-    ({ rooms }) => rooms !== undefined && Object.hasOwn(rooms, prefix),
-  );
-  return isKnown && room.length > prefix.length + 1;
-}
+type PageMessage = "hub:events" | "hub:latest";

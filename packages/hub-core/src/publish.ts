@@ -1,14 +1,18 @@
-import { type ErrorCode, errorBody, type Receipt } from "@orrery/contracts";
-import type { Appended, EventLog, NewEvent } from "@orrery/event-log";
+import { type ErrorCode, errorBody, OrreryError, type Receipt } from "@orrery/contracts";
+import type { Appended, EventLog, NewEvent, RecordChange } from "@orrery/event-log";
 import type { Admitted } from "./admit.ts";
 import { type Heard, heardEncoder } from "./heard.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 
-/** Events that were emitted in one message, and whoever waits for their receipts, which come in the same order. */
+/**
+ * Events that were emitted in one message, or records that change together, and whoever waits for them to be on disk. The
+ * receipts come in the order of the events.
+ */
 interface Waiting {
   readonly events: readonly NewEvent[];
-  readonly answer: (receipts: readonly Receipt[]) => void;
+  readonly records: readonly RecordChange[];
+  readonly answer: (receipts: readonly Receipt[], error?: unknown) => void;
 }
 
 /**
@@ -52,6 +56,17 @@ export class Publisher {
     });
   }
 
+  /** Changes records in the next commit. Resolves when they are on disk; rejects where the log refuses. */
+  record(records: readonly RecordChange[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const answer = (_receipts: readonly Receipt[], error?: unknown) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      this.#push({ events: [], records, answer });
+    });
+  }
+
   /** Resolves when everything that was published has its receipt. */
   async idle(): Promise<void> {
     if (this.#isWriting) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
@@ -64,8 +79,12 @@ export class Publisher {
     if (this.#queuedBytes > 0 && this.#queuedBytes + bytes > this.#limits.queueBytes) {
       return answer(refusals(events.length, "HUB_BUSY"));
     }
-    this.#queue.push({ events, answer });
+    this.#push({ events, records: [], answer });
     this.#queuedBytes += bytes;
+  }
+
+  #push(waiting: Waiting): void {
+    this.#queue.push(waiting);
     if (!this.#isWriting) void this.#write();
   }
 
@@ -74,12 +93,14 @@ export class Publisher {
     while (this.#queue.length > 0) {
       const waiting = this.#nextBatch();
       const batch = waiting.flatMap(({ events }) => events);
+      const records = waiting.flatMap(({ records }) => records);
       this.#queuedBytes -= bytesOf(batch);
       try {
-        this.#committed(waiting, batch, await this.#log.append(batch));
+        this.#committed(waiting, batch, await this.#log.append(batch, records));
       } catch (error) {
+        const code = error instanceof OrreryError && error.code === "LOG_FULL" ? "LOG_FULL" : "LOG_FAILED";
         this.#logger.error({ err: error, events: batch.length }, "the log refused a batch");
-        for (const { events, answer } of waiting) answer(refusals(events.length, "LOG_FAILED"));
+        for (const { events, answer } of waiting) answer(refusals(events.length, code), error);
       }
     }
     this.#isWriting = false;

@@ -8,8 +8,10 @@ import {
 } from "@orrery/contracts";
 import { type Admitted, admit } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
+import type { Followers } from "./follow.ts";
 import type { Limits } from "./limits.ts";
 import type { Listening } from "./listen.ts";
+import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
 
 /** What the messages of one contract's satellites are given to. */
@@ -17,30 +19,58 @@ export interface Receiver {
   readonly contract: Contract;
   readonly publisher: Publisher;
   readonly listening: Listening;
+  readonly followers: Followers;
   readonly limits: Limits;
   readonly isClosing: () => boolean;
-  /** A catch-up failed because the log could not be read. */
-  readonly onReadFault: (socket: HubSocket, error: unknown) => void;
+  readonly logger: Logger;
 }
 
 /** Takes one message of a satellite, whatever it is; every answer goes to the message's ack, where there is one. */
 export function receive(receiver: Receiver, socket: HubSocket, name: unknown, args: unknown[]): void {
   const ack = typeof args.at(-1) === "function" ? (args.pop() as (reply: unknown) => void) : undefined;
   const reply = (answer: unknown) => ack?.(answer);
-  if (name === "hub:listen") listen(receiver, socket, args, reply);
+  const ask = typeof name === "string" ? asks[name] : undefined;
+  if (ask !== undefined) askHub(receiver, socket, ask, args, reply);
+  else if (name === "hub:listen") listen(receiver, socket, args, reply);
   else if (name === "hub:emit") emitBatch(receiver, socket, args, reply);
   else if (args.length > 2) reply(refused("MESSAGE_INVALID"));
   else emit(receiver, socket, [[name, ...args]], ([receipt]) => reply(receipt));
 }
 
+type Ask = (followers: Followers, socket: HubSocket, message: unknown) => Promise<unknown>;
+
+/** Messages that are answered when the log has answered. */
+const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
+  "hub:follow": (followers, socket, message) => followers.follow(socket, message),
+  "hub:unfollow": (followers, socket, message) => followers.unfollow(socket, message),
+  "hub:followers": (followers, socket) => followers.list(socket),
+  "hub:forget": (followers, socket, message) => followers.forget(socket, message),
+  "hub:parked": (followers, socket, message) => followers.parked(socket, message),
+  "hub:redrive": (followers, socket, message) => followers.redrive(socket, message),
+} satisfies Record<string, Ask>);
+
+function askHub(
+  { followers, logger }: Receiver,
+  socket: HubSocket,
+  ask: Ask,
+  args: unknown[],
+  reply: (reply: unknown) => void,
+): void {
+  if (args.length !== 1 || socket.data.form === "plain") return reply(refused("MESSAGE_INVALID"));
+  ask(followers, socket, args[0]).then(reply, (error) => {
+    logger.error({ ...socket.data.identity, err: error }, "the log did not answer");
+    reply(refused("LOG_FAILED"));
+  });
+}
+
 function listen(
-  { listening, onReadFault }: Receiver,
+  { listening }: Receiver,
   socket: HubSocket,
   args: unknown[],
   reply: (reply: ListenReply) => void,
 ): void {
   if (args.length !== 1 || socket.data.form === "plain") return reply(refused("MESSAGE_INVALID"));
-  listening.listen(socket, args[0], reply, (error) => onReadFault(socket, error));
+  listening.listen(socket, args[0], reply);
 }
 
 function emitBatch(

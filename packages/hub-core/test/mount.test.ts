@@ -13,7 +13,9 @@ const emptyLog: EventLog = {
   epoch: "e",
   head: 0,
   append: async (batch) => batch.map((_event, place) => ({ offset: place + 1, duplicate: false })),
-  read: async ({ after }) => ({ events: [], through: after }),
+  read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
+  records: async () => new Map(),
+  offsetBefore: async () => 0,
   close: async () => undefined,
 };
 

@@ -179,7 +179,9 @@ describe("while the log", () => {
         if (fails) throw new Error("the disk is on fire");
         return batch.map(() => ({ offset: ++head, duplicate: false }));
       },
-      read: async ({ after }) => ({ events: [], through: after }),
+      read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
+      records: async () => new Map(),
+      offsetBefore: async () => 0,
       close: async () => undefined,
     };
     return { log, release: () => release(), fail };

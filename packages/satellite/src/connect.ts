@@ -3,21 +3,32 @@ import {
   type Cursor,
   type DataIn,
   type DataOut,
+  type DoneReply,
   type ErrorBody,
   type EventName,
+  type FollowerStatus,
+  type FollowersReply,
+  type FollowRequest,
+  type Gap,
   type KeepOf,
   type Meta,
   OrreryError,
+  type Parked,
+  type ParkedReply,
   protocolVersion,
   type ReceiptOf,
+  type Refused,
   type RoleOf,
 } from "@orrery/contracts";
 import { parser } from "@orrery/contracts/packet-text";
 import { io } from "socket.io-client";
+import { openOutboxStore } from "#outbox-store";
 import { type Connection, type ConnectionInput, type Status, step } from "./connection.ts";
+import { Follower, type FollowHandler } from "./follower.ts";
 import type { Handler } from "./handlers.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { Listener } from "./listener.ts";
+import type { OutboxOptions } from "./outbox-store.ts";
 import { type SayOptions, Speaker } from "./speaker.ts";
 
 export interface ConnectOptions<C extends Contract> {
@@ -32,13 +43,48 @@ export interface ConnectOptions<C extends Contract> {
   readonly from?: "now" | "start" | Cursor;
   /** How many events may wait for their receipts. Past it `emit` rejects with `OUTBOX_FULL`. Default 10_000. */
   readonly outboxEvents?: number;
+  /**
+   * Keeps what has no receipt yet beyond the end of the process: the next one that uses the same outbox sends it first.
+   * `{ file }` in Node, `{ indexedDb }` in a browser. Default: in memory only.
+   */
+  readonly outbox?: OutboxOptions;
   /** Hears of every change of the status; `reason` is why the hub refused or closed the connection. */
   readonly onStatus?: (status: Status, reason?: OrreryError) => void;
   /**
-   * Hears of what a handler throws (`meta` is its event's), of a refused `on`, and of `HISTORY_CHANGED`. Default:
-   * `console.error`.
+   * Hears of what a handler throws (`meta` is its event's), of a refused `on`, and of an outbox that cannot be kept.
+   * Default: `console.error`.
    */
   readonly onError?: (error: unknown, meta?: Meta) => void;
+  /** Hears of events that cannot be told any more: which, and why. Default: `console.warn`. */
+  readonly onGap?: (gap: Gap) => void;
+}
+
+export interface FollowOptions {
+  /**
+   * The name whose cursor the hub keeps, `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`; one of this satellite's own, so another one
+   * may use the same. Following under it again takes it over.
+   */
+  readonly as: string;
+  /** Where a new name begins: from `"now"` on (default), at the `"start"`, at a time (RFC 3339) or after a cursor. */
+  readonly from?: "now" | "start" | Cursor | { readonly time: string };
+  readonly rooms?: readonly string[];
+  /** How many handlers run at once, of different keys. Default 16. */
+  readonly concurrency?: number;
+  /** How often a handler is called for one event before it is parked. Default 5. */
+  readonly attempts?: number;
+  /** Before the second attempt; twice as long before each further one, 10 s at most. Milliseconds, default 100. */
+  readonly backoffMs?: number;
+  /** Hears when it was ended from elsewhere: taken over (`FOLLOWER_TAKEN_OVER`), forgotten or refused. Default: `onError`. */
+  readonly onEnd?: (reason: OrreryError) => void;
+}
+
+/** A running `follow`. */
+export interface Following {
+  readonly as: string;
+  /** Resolves when the hub knows of it; rejects when it was refused. */
+  ready(): Promise<void>;
+  /** Hands out nothing more, and waits for handlers that run. The name stays: following again goes on from there. */
+  stop(): Promise<void>;
 }
 
 /** A connection to the hub for one contract. It reconnects by itself, and then hears what it missed. */
@@ -65,6 +111,24 @@ export interface Satellite<C extends Contract> {
     data: DataIn<C, N>,
     options?: SayOptions,
   ): Promise<ReceiptOf<KeepOf<C, N>>>;
+  /**
+   * Follows events under a name: the hub keeps its cursor, and moves it only when handlers are done, so what was not
+   * handled comes again, also to another process, days later. Handlers run one at a time per key. One that throws is called
+   * again, later each time, while other keys go on; after `attempts` the event is parked, and its key goes on too.
+   */
+  follow<N extends EventName<C>>(
+    events: N | readonly N[],
+    options: FollowOptions,
+    handler: HandlerOf<C, N>,
+  ): Following;
+  /** The names this satellite follows under, now or earlier, and how they stand. */
+  followers(): Promise<readonly FollowerStatus[]>;
+  /** Removes a name, its cursor and what it has parked. */
+  forget(as: string): Promise<void>;
+  /** The events that the name's handler failed on for good. */
+  parked(as: string): Promise<readonly Parked[]>;
+  /** Hands a parked event out once more. It stays parked until it is handled; `FOLLOWER_AWAY` where nobody follows. */
+  redrive(as: string, offset: number): Promise<void>;
   /** Resolves when the satellite is online and hears all it listens to; rejects when it was refused or closed. */
   ready(): Promise<void>;
   /**
@@ -84,6 +148,8 @@ export function connect<C extends Contract>(contract: C, options: ConnectOptions
   return new ConnectedSatellite(contract, options);
 }
 
+/** How long a question to the hub may take. Milliseconds. */
+const askMs = 10_000;
 /** Before a connection that the hub ended, or refused for now, is made again. Milliseconds. */
 const reconnectMs = 500;
 
@@ -92,16 +158,19 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   readonly #socket: HubSocket;
   readonly #speaker: Speaker;
   readonly #listener: Listener;
+  readonly #onError: (error: unknown, meta?: Meta) => void;
+  readonly #followers = new Map<string, Follower>();
   #connection: Connection = { status: "connecting" };
+  #ending: Promise<void> | undefined;
   #isWelcome = false;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
-  constructor(
-    contract: C,
-    { url, role, id, rooms, from, outboxEvents, onStatus, onError }: ConnectOptions<C>,
-  ) {
+  constructor(contract: C, options: ConnectOptions<C>) {
+    const { url, role, id, rooms, from, outbox, outboxEvents, onStatus, onError, onGap } = options;
     this.#onStatus = onStatus;
+    this.#onError = onError ?? ((error) => console.error(error));
+    const store = outbox && openOutboxStore(outbox);
     this.#socket = io(`${url.replace(/\/$/, "")}/${contract.name}`, {
       auth: { role, id, protocol: protocolVersion },
       transports: ["websocket", "polling"],
@@ -111,11 +180,12 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       reconnectionDelayMax: 2_000,
       parser,
     });
-    this.#speaker = new Speaker(this.#socket, outboxEvents ?? 10_000);
+    this.#speaker = new Speaker(this.#socket, outboxEvents ?? 10_000, store, this.#onError);
     this.#listener = new Listener(this.#socket, {
       from: from ?? "now",
       rooms,
-      onError: onError ?? ((error) => console.error(error)),
+      onError: this.#onError,
+      onGap: onGap ?? ((gap) => console.warn("events are missing", gap)),
       onSettled: (refusal) => this.#settleReady(refusal),
     });
     this.#attach();
@@ -157,6 +227,56 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     return (await this.#speaker.emit(event, data, options)) as ReceiptOf<KeepOf<C, N>>;
   }
 
+  follow<N extends EventName<C>>(
+    events: N | readonly N[],
+    {
+      as,
+      from,
+      rooms,
+      concurrency = 16,
+      attempts = 5,
+      backoffMs = 100,
+      onEnd = this.#onError,
+    }: FollowOptions,
+    handler: HandlerOf<C, N>,
+  ): Following {
+    const request: FollowRequest = {
+      as,
+      events: typeof events === "string" ? [events] : events,
+      ...(rooms !== undefined && { rooms }),
+      ...(from !== undefined && { from }),
+    };
+    const follower = new Follower(this.#socket, {
+      request,
+      concurrency,
+      attempts,
+      backoffMs,
+      handler: handler as FollowHandler,
+      onError: this.#onError,
+      onEnd,
+    });
+    this.#followers.get(as)?.end(new OrreryError("FOLLOWER_TAKEN_OVER"));
+    this.#followers.set(as, follower);
+    if (this.#isWelcome) follower.welcome();
+    return { as, ready: () => follower.ready(), stop: () => this.#unfollow(follower) };
+  }
+
+  async followers(): Promise<readonly FollowerStatus[]> {
+    return (await this.#ask<FollowersReply>("hub:followers", {})).followers;
+  }
+
+  async forget(as: string): Promise<void> {
+    await this.#ask("hub:forget", { as });
+  }
+
+  async parked(as: string): Promise<readonly Parked[]> {
+    return (await this.#ask<ParkedReply>("hub:parked", { as })).parked;
+  }
+
+  async redrive(as: string, offset: number): Promise<void> {
+    await this.#ask("hub:redrive", { as, offset });
+  }
+
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
       const ended = this.#ended();
@@ -168,8 +288,36 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
 
   async close({ drainMs = 2_000 }: { readonly drainMs?: number } = {}): Promise<void> {
     this.#listener.end();
+    for (const follower of this.#followers.values()) follower.end();
     await this.#speaker.drained(drainMs);
     this.#happened({ kind: "closed" });
+    await this.#ending;
+  }
+
+  async #unfollow(follower: Follower): Promise<void> {
+    follower.end();
+    await follower.idle();
+    const { as } = follower;
+    if (this.#followers.get(as) !== follower) return;
+    this.#followers.delete(as);
+    if (this.#isWelcome) await this.#ask("hub:unfollow", { as });
+  }
+
+  /** Asks when the hub is there, and takes its answer within `askMs`. A refusal rejects with its code. */
+  async #ask<Reply extends { readonly ok: true } | Refused = DoneReply>(
+    message: "hub:followers" | "hub:forget" | "hub:parked" | "hub:redrive" | "hub:unfollow",
+    request: object,
+  ): Promise<Extract<Reply, { readonly ok: true }>> {
+    await this.ready();
+    const reply = await new Promise<Reply>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new OrreryError("TIMEOUT")), askMs);
+      this.#socket.emit(message, request as never, (answer: unknown) => {
+        clearTimeout(timer);
+        resolve(answer as Reply);
+      });
+    });
+    if (!reply.ok) throw OrreryError.from(reply.error);
+    return reply as Extract<Reply, { readonly ok: true }>;
   }
 
   #attach(): void {
@@ -178,12 +326,14 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     socket.on("hub:welcome", ({ limits }) => {
       this.#isWelcome = true;
       this.#listener.welcome();
+      for (const follower of this.#followers.values()) follower.welcome();
       this.#speaker.welcome(limits);
       this.#settleReady();
     });
     socket.on("disconnect", (reason) => {
       this.#isWelcome = false;
       this.#listener.lose();
+      for (const follower of this.#followers.values()) follower.lose();
       this.#speaker.lose();
       this.#happened({ kind: "disconnected", isByHub: reason === "io server disconnect" });
     });
@@ -191,6 +341,12 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       const told = (error as { data?: ErrorBody }).data;
       if (told?.code !== undefined) this.#happened({ kind: "told", error: told, isHandshake: true });
     });
+    socket.on("hub:gap", (gap) => this.#listener.skip(gap));
+    socket.on(
+      "hub:deliver",
+      (delivery, ack) => void this.#followers.get(delivery.as)?.deliver(delivery, ack),
+    );
+    socket.on("hub:unfollowed", ({ as, error }) => this.#followers.get(as)?.unfollowed(error));
     socket.on("hub:close", (error) => this.#happened({ kind: "told", error, isHandshake: false }));
   }
 
@@ -210,7 +366,9 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     clearTimeout(this.#reconnectTimer);
     this.#socket.disconnect();
     const ended = this.#ended();
-    this.#speaker.end(ended);
+    for (const follower of this.#followers.values())
+      follower.end(ended?.code === "CLOSED" ? undefined : ended);
+    this.#ending = this.#speaker.end(ended);
     this.#settleReady(ended);
   }
 

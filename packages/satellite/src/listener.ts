@@ -1,5 +1,6 @@
 import {
   type Cursor,
+  type Gap,
   type HeardEntry,
   type ListenReply,
   type ListenRequest,
@@ -13,6 +14,7 @@ export interface ListenerOptions {
   readonly from: "now" | "start" | Cursor;
   readonly rooms: readonly string[] | undefined;
   readonly onError: (error: unknown, meta?: Meta) => void;
+  readonly onGap: (gap: Gap) => void;
   /** What is listened to is in effect, or, with an error, was refused. */
   readonly onSettled: (refusal?: OrreryError) => void;
 }
@@ -31,6 +33,8 @@ export class Listener {
   #sent = -1;
   #answered = -1;
   #isDue = false;
+  /** Events whose last values the hub has sent. */
+  #known = new Set<string>();
 
   constructor(socket: HubSocket, options: ListenerOptions) {
     this.#socket = socket;
@@ -39,6 +43,10 @@ export class Listener {
     this.#handlers = new Handlers((error, [, , meta]) => options.onError(error, meta));
     socket.on("hub:events", (entries, ack) => {
       for (const entry of entries) this.#hear(entry);
+      ack?.(null);
+    });
+    socket.on("hub:latest", (entries, ack) => {
+      for (const entry of entries) this.#handlers.hear(entry);
       ack?.(null);
     });
   }
@@ -78,6 +86,12 @@ export class Listener {
     for (const event of this.#handlers.events) this.#handlers.remove(event);
   }
 
+  /** Nothing can be told of what lies before. */
+  skip(gap: Gap): void {
+    if (gap.as === undefined) this.#moveTo(gap.until);
+    this.#options.onGap(gap);
+  }
+
   #hear(entry: HeardEntry): void {
     const { offset } = entry[2];
     if (offset !== undefined) {
@@ -105,11 +119,14 @@ export class Listener {
     if (events.length === 0) this.#forget();
     const { rooms } = this.#options;
     const after = this.cursor ?? this.#from;
+    const fresh = events.filter((event) => !this.#known.has(event));
     const request: ListenRequest = {
       events,
       ...(rooms !== undefined && { rooms }),
       ...(isFirst && after !== "now" && { after }),
+      ...(this.#known.size > 0 && { fresh }),
     };
+    this.#known = new Set(events);
     const change = this.#change;
     this.#sent = change;
     this.#socket.emit("hub:listen", request, (reply) => this.#settle(reply, change, isFirst));
@@ -122,13 +139,14 @@ export class Listener {
       return this.#options.onSettled(refusal);
     }
     this.#answered = change;
-    if (isFirst || this.#epoch === undefined) {
-      const colon = reply.cursor.indexOf(":");
-      this.#epoch = reply.cursor.slice(0, colon);
-      this.#offset = Number(reply.cursor.slice(colon + 1));
-      if (reply.gap !== undefined) this.#options.onError(new OrreryError("HISTORY_CHANGED"));
-    }
+    if (isFirst || this.#epoch === undefined) this.#moveTo(reply.cursor);
     this.#options.onSettled();
+  }
+
+  #moveTo(cursor: Cursor): void {
+    const colon = cursor.indexOf(":");
+    this.#epoch = cursor.slice(0, colon);
+    this.#offset = Number(cursor.slice(colon + 1));
   }
 
   /** Nobody listens any more: who starts again, starts from then on. */

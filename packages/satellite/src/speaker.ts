@@ -11,6 +11,7 @@ import { PacketText } from "@orrery/contracts/packet-text";
 import type { HubSocket } from "./hub-socket.ts";
 import { uuidv7Source } from "./ids.ts";
 import { Outbox, type OutboxEntry } from "./outbox.ts";
+import type { OutboxStore, StoredEntry } from "./outbox-store.ts";
 
 export interface SayOptions extends EmitOptions {
   /** After this many milliseconds without a receipt `emit` rejects with `TIMEOUT`. Default: it waits until `close()`. */
@@ -28,17 +29,31 @@ const restMs = 500;
 export class Speaker {
   readonly #socket: HubSocket;
   readonly #outboxEvents: number;
+  readonly #onError: (error: unknown) => void;
+  readonly #store: OutboxStore | undefined;
   readonly #nextId = uuidv7Source();
-  readonly #outbox = new Outbox();
+  readonly #outbox: Outbox;
+  /** Set while the store is opened or written: nothing is sent before it is kept. */
+  #storing: Promise<unknown> | undefined;
   #limits: WireLimits | undefined;
   #openMessages = 0;
   #isDue = false;
   #restTimer: ReturnType<typeof setTimeout> | undefined;
   #whenEmpty: (() => void)[] = [];
 
-  constructor(socket: HubSocket, outboxEvents: number) {
+  /** `onError` hears of a store that fails, and of refusals of events that an earlier process has left in it. */
+  constructor(
+    socket: HubSocket,
+    outboxEvents: number,
+    store: OutboxStore | undefined,
+    onError: (error: unknown) => void,
+  ) {
     this.#socket = socket;
     this.#outboxEvents = outboxEvents;
+    this.#onError = onError;
+    this.#store = store;
+    this.#outbox = new Outbox(store);
+    if (store !== undefined) this.#untilStored(store.open().then((left) => this.#restore(left)));
   }
 
   emit(event: string, data: unknown, { id = this.#nextId(), timeoutMs }: SayOptions): Promise<Accepted> {
@@ -50,7 +65,7 @@ export class Speaker {
       } catch (cause) {
         return reject(new OrreryError("DATA_INVALID", { detail: "It is not plain JSON.", cause }));
       }
-      const entry: OutboxEntry = { text, bytes: bytesOf(text), resolve, reject };
+      const entry: OutboxEntry = { id, text, bytes: bytesOf(text), resolve, reject };
       this.#outbox.add(timeoutMs === undefined ? entry : this.#timed(entry, timeoutMs));
       this.#flushSoon();
     });
@@ -81,10 +96,37 @@ export class Speaker {
     clearTimeout(timer);
   }
 
-  end(error: unknown): void {
+  /** Resolves when the store is closed. */
+  async end(error: unknown): Promise<void> {
     this.#wake();
-    this.#outbox.dropAll(error);
+    await this.#storing;
+    await this.#outbox.store()?.catch(this.#onError);
+    this.#outbox.end(error);
     for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    await this.#store?.close();
+  }
+
+  #restore(left: readonly StoredEntry[]): void {
+    const entries = left.map(({ id, text }) => ({
+      id,
+      text,
+      bytes: bytesOf(text),
+      resolve: () => undefined,
+      reject: (error: unknown) => {
+        if (!(error instanceof OrreryError && error.code === "CLOSED")) this.#onError(error);
+      },
+    }));
+    this.#outbox.restore(entries);
+  }
+
+  /** A store that fails is reported; events go out all the same. */
+  #untilStored(storing: Promise<unknown>): void {
+    const done = storing.catch(this.#onError).then(() => {
+      if (this.#storing !== done) return;
+      this.#storing = undefined;
+      this.#flush();
+    });
+    this.#storing = done;
   }
 
   /** Sends once for all that is emitted in this turn. */
@@ -98,6 +140,9 @@ export class Speaker {
   }
 
   #flush(): void {
+    if (this.#storing !== undefined) return;
+    const storing = this.#outbox.store();
+    if (storing !== undefined) return this.#untilStored(storing);
     if (this.#limits === undefined || this.#restTimer !== undefined) return;
     const { batchEvents, messageBytes } = this.#limits;
     while (this.#outbox.hasUnsent && this.#openMessages < mostOpenMessages) {
@@ -143,9 +188,10 @@ export class Speaker {
     this.#restTimer = undefined;
   }
 
-  #timed({ text, bytes, resolve, reject }: OutboxEntry, timeoutMs: number): OutboxEntry {
+  #timed({ id, text, bytes, resolve, reject }: OutboxEntry, timeoutMs: number): OutboxEntry {
     const timer = setTimeout(() => this.#outbox.drop(entry, new OrreryError("TIMEOUT")), timeoutMs);
     const entry: OutboxEntry = {
+      id,
       text,
       bytes,
       resolve(receipt) {

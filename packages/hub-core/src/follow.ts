@@ -1,0 +1,359 @@
+import {
+  type Contract,
+  type Cursor,
+  type DeliveryReply,
+  type DoneReply,
+  type ErrorCode,
+  errorBody,
+  type FollowersReply,
+  type FollowReply,
+  type HeardEntry,
+  nameOf,
+  type Parked,
+  type ParkedReply,
+  satelliteId,
+} from "@orrery/contracts";
+import { PacketText } from "@orrery/contracts/packet-text";
+import type { EventLog, Filter, RecordChange } from "@orrery/event-log";
+import { z } from "zod";
+import type { HubSocket } from "./audience.ts";
+import { cursorOf, offsetIn } from "./cursor.ts";
+import { filterOf } from "./filter-of.ts";
+import { type FollowerInput, type FollowerState, followerAt, stepFollower } from "./follower.ts";
+import { issuesOf } from "./identity.ts";
+import type { Limits } from "./limits.ts";
+import type { LogReader } from "./log-reader.ts";
+import type { Logger } from "./logger.ts";
+import type { Publisher } from "./publish.ts";
+
+const Name = z.string().regex(satelliteId);
+const Request = z.strictObject({
+  as: Name,
+  events: z.array(z.string()).max(1_000),
+  rooms: z.array(z.string()).optional(),
+  from: z.union([z.string().max(200), z.strictObject({ time: z.iso.datetime() })]).optional(),
+});
+const Named = z.strictObject({ as: Name });
+const Redrive = z.strictObject({ as: Name, offset: z.int().positive() });
+const Answer = z.strictObject({
+  parked: z
+    .array(z.strictObject({ offset: z.int().positive(), attempts: z.int().positive(), error: z.string() }))
+    .optional(),
+});
+
+/** A connection that follows; a newer one under the same name takes its place. */
+interface Following {
+  readonly socket: HubSocket;
+  readonly filter: Filter;
+  state: FollowerState;
+}
+
+/** A name that the hub remembers. */
+interface Follower {
+  /** `<contract>/<role>:<id>/<as>`: part of the names of its records. */
+  readonly name: string;
+  readonly as: string;
+  /** Everything up to it was handled. */
+  cursor: number;
+  readonly parked: Map<number, Parked>;
+  following?: Following;
+}
+
+/** The longest text of an error that is kept with a parked event. */
+const errorLength = 1_000;
+
+/** Followers of one contract: names whose cursors the hub keeps, and who follows under them now. */
+export class Followers {
+  readonly #contract: Contract;
+  readonly #log: EventLog;
+  readonly #publisher: Publisher;
+  readonly #reader: LogReader;
+  readonly #limits: Limits;
+  readonly #logger: Logger;
+  readonly #followers = new Map<string, Follower>();
+  #loaded: Promise<void> | undefined;
+
+  constructor(
+    contract: Contract,
+    log: EventLog,
+    publisher: Publisher,
+    reader: LogReader,
+    limits: Limits,
+    logger: Logger,
+  ) {
+    this.#contract = contract;
+    this.#log = log;
+    this.#publisher = publisher;
+    this.#reader = reader;
+    this.#limits = limits;
+    this.#logger = logger;
+  }
+
+  /** For `hub:follow`. */
+  async follow(socket: HubSocket, message: unknown): Promise<FollowReply> {
+    const request = Request.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const { as, events, rooms, from = "now" } = request.data;
+    const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
+    if ("code" in filter) return { ok: false, error: filter };
+    await this.#load();
+    const follower = this.#followers.get(this.#nameOf(socket, as)) ?? (await this.#create(socket, as, from));
+    if (typeof follower === "string") return refused(follower);
+
+    const { cursor, following: older } = follower;
+    if (older !== undefined && older.socket !== socket) {
+      older.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_TAKEN_OVER") });
+    }
+    const following: Following = { socket, filter, state: followerAt(cursor) };
+    follower.following = following;
+    // Deliveries begin after the reply.
+    setImmediate(() => this.#happened(follower, following, { kind: "grown" }));
+    return { ok: true, cursor: cursorOf(this.#log.epoch, cursor) };
+  }
+
+  /** For `hub:unfollow`: the name stays. */
+  async unfollow(socket: HubSocket, message: unknown): Promise<DoneReply> {
+    const follower = await this.#named(socket, message);
+    if (typeof follower === "string") return refused(follower);
+    if (follower.following?.socket === socket) delete follower.following;
+    return { ok: true };
+  }
+
+  /** For `hub:followers`. */
+  async list(socket: HubSocket): Promise<FollowersReply> {
+    await this.#load();
+    const followers = this.#ofSocket(socket).map(({ as, cursor, parked, following }) => ({
+      as,
+      cursor: cursorOf(this.#log.epoch, cursor),
+      lag: this.#publisher.head - cursor,
+      isConnected: following !== undefined,
+      parked: parked.size,
+    }));
+    return { ok: true, followers };
+  }
+
+  /** For `hub:forget`. */
+  async forget(socket: HubSocket, message: unknown): Promise<DoneReply> {
+    const follower = await this.#named(socket, message);
+    if (typeof follower === "string") return refused(follower);
+    const { name, as, parked, following } = follower;
+    this.#followers.delete(name);
+    delete follower.following;
+    const records = [...parked.keys()].map((offset) => ({ name: parkedRecord(name, offset), value: null }));
+    await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records]);
+    following?.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_UNKNOWN") });
+    return { ok: true };
+  }
+
+  /** For `hub:parked`. */
+  async parked(socket: HubSocket, message: unknown): Promise<ParkedReply> {
+    const follower = await this.#named(socket, message);
+    if (typeof follower === "string") return refused(follower);
+    return { ok: true, parked: [...follower.parked.values()].sort((a, b) => a.offset - b.offset) };
+  }
+
+  /** For `hub:redrive`. */
+  async redrive(socket: HubSocket, message: unknown): Promise<DoneReply> {
+    const request = Redrive.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const follower = await this.#named(socket, { as: request.data.as });
+    if (typeof follower === "string") return refused(follower);
+    const parked = follower.parked.get(request.data.offset);
+    if (parked?.event == null) return refused("NOT_PARKED");
+    const { following } = follower;
+    if (following === undefined) return refused("FOLLOWER_AWAY");
+    following.socket.emit("hub:deliver", { as: follower.as, events: [parked.event] }, (reply) => {
+      if (follower.following === following) void this.#redriven(follower, parked, reply);
+    });
+    return { ok: true };
+  }
+
+  /** The log has grown. */
+  grown(): void {
+    for (const follower of this.#followers.values()) {
+      if (follower.following !== undefined) this.#happened(follower, follower.following, { kind: "grown" });
+    }
+  }
+
+  /** The socket is gone. */
+  leave(socket: HubSocket): void {
+    for (const follower of this.#ofSocket(socket)) {
+      if (follower.following?.socket === socket) delete follower.following;
+    }
+  }
+
+  #happened(follower: Follower, following: Following, input: FollowerInput): void {
+    if (follower.following !== following) return;
+    const [state, effects] = stepFollower(following.state, input, this.#publisher.head);
+    following.state = state;
+    follower.cursor = state.cursor;
+    if (effects.save) this.#record([this.#cursorChange(follower)]);
+    if (effects.read) {
+      this.#deliverNext(follower, following).catch((error) => {
+        this.#logger.error({ err: error, follower: follower.name }, "the log could not be read");
+        following.socket.emit("hub:unfollowed", { as: follower.as, error: errorBody("LOG_FAILED") });
+        if (follower.following === following) delete follower.following;
+      });
+    }
+  }
+
+  async #deliverNext(follower: Follower, following: Following): Promise<void> {
+    const { socket, filter, state } = following;
+    const { as } = follower;
+    const { texts, through, missingThrough } = await this.#reader.read(
+      state.position,
+      filter,
+      deliveryPlaces,
+    );
+    if (follower.following !== following) return;
+    if (missingThrough !== undefined) {
+      const [after, until] = [
+        cursorOf(this.#log.epoch, state.position),
+        cursorOf(this.#log.epoch, missingThrough),
+      ];
+      socket.emit("hub:gap", { reason: "retention", after, until, as });
+    }
+    if (texts.length > 0) {
+      const packet = new PacketText(`["hub:deliver",{"as":"${as}","events":[${texts.join(",")}]}]`);
+      socket.emit("hub:deliver", packet as never, (reply) => {
+        this.#answered(follower, following, through, reply).catch((error) => {
+          this.#logger.error(
+            { err: error, follower: follower.name },
+            "the log refused what a follower parked",
+          );
+        });
+      });
+    }
+    this.#happened(follower, following, { kind: "page", through, isEmpty: texts.length === 0 });
+  }
+
+  async #answered(
+    follower: Follower,
+    following: Following,
+    through: number,
+    reply: DeliveryReply,
+  ): Promise<void> {
+    const answer = Answer.safeParse(reply);
+    if (!answer.success || follower.following !== following) return;
+    // What is parked must be on disk before the cursor moves past it.
+    for (const failure of answer.data.parked ?? []) await this.#park(follower, failure);
+    this.#happened(follower, following, { kind: "handled", through });
+  }
+
+  async #redriven(follower: Follower, { offset }: Parked, reply: DeliveryReply): Promise<void> {
+    const answer = Answer.safeParse(reply);
+    if (!answer.success) return;
+    const [failure] = answer.data.parked ?? [];
+    if (failure !== undefined) return this.#park(follower, { ...failure, offset });
+    follower.parked.delete(offset);
+    await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }]);
+  }
+
+  async #park(
+    follower: Follower,
+    {
+      offset,
+      attempts,
+      error,
+    }: { readonly offset: number; readonly attempts: number; readonly error: string },
+  ): Promise<void> {
+    const known = follower.parked.get(offset)?.event;
+    const parked: Parked = {
+      offset,
+      attempts,
+      error: error.slice(0, errorLength),
+      time: new Date().toISOString(),
+      event: known ?? (await this.#eventAt(offset)),
+    };
+    await this.#publisher.record([
+      { name: parkedRecord(follower.name, offset), value: JSON.stringify(parked) },
+    ]);
+    follower.parked.set(offset, parked);
+  }
+
+  async #eventAt(offset: number): Promise<HeardEntry | null> {
+    const text = await this.#reader.at(offset);
+    return text === undefined ? null : JSON.parse(text);
+  }
+
+  async #create(
+    socket: HubSocket,
+    as: string,
+    from: Cursor | "start" | "now" | { readonly time: string },
+  ): Promise<Follower | ErrorCode> {
+    if (this.#ofSocket(socket).length >= this.#limits.followers) return "FOLLOWERS_TOO_MANY";
+    const cursor = await this.#startOf(from);
+    if (cursor === undefined) return "CURSOR_INVALID";
+    const name = this.#nameOf(socket, as);
+    const follower: Follower = { name, as, cursor, parked: new Map() };
+    await this.#publisher.record([this.#cursorChange(follower)]);
+    // Two connections may have asked at once: the first of them made it.
+    const made = this.#followers.get(name) ?? follower;
+    this.#followers.set(name, made);
+    return made;
+  }
+
+  async #startOf(from: Cursor | "start" | "now" | { readonly time: string }): Promise<number | undefined> {
+    if (from === "now") return this.#publisher.head;
+    if (from === "start") return 0;
+    if (typeof from === "object") {
+      return Math.min(await this.#log.offsetBefore(Date.parse(from.time)), this.#publisher.head);
+    }
+    return offsetIn(from, this.#log.epoch, this.#publisher.head);
+  }
+
+  async #named(socket: HubSocket, message: unknown): Promise<Follower | ErrorCode> {
+    const request = Named.safeParse(message);
+    if (!request.success) return "MESSAGE_INVALID";
+    await this.#load();
+    return this.#followers.get(this.#nameOf(socket, request.data.as)) ?? "FOLLOWER_UNKNOWN";
+  }
+
+  /** Reads once what an earlier run of the hub has kept. */
+  #load(): Promise<void> {
+    this.#loaded ??= (async () => {
+      const prefix = `${this.#contract.name}/`;
+      for (const [record, value] of await this.#log.records(cursorRecord(prefix))) {
+        const name = record.slice(cursorRecord("").length);
+        const as = name.slice(name.lastIndexOf("/") + 1);
+        this.#followers.set(name, { name, as, cursor: JSON.parse(value).cursor, parked: new Map() });
+      }
+      for (const [record, value] of await this.#log.records(parkedRecord(prefix))) {
+        const name = record.slice(parkedRecord("").length, record.lastIndexOf("/"));
+        const parked: Parked = JSON.parse(value);
+        this.#followers.get(name)?.parked.set(parked.offset, parked);
+      }
+    })();
+    return this.#loaded;
+  }
+
+  #cursorChange({ name, cursor }: Follower): RecordChange {
+    return { name: cursorRecord(name), value: JSON.stringify({ cursor }) };
+  }
+
+  /** A cursor that does not reach the disk is only behind: its events come again. */
+  #record(records: readonly RecordChange[]): void {
+    this.#publisher.record(records).catch((error) => {
+      this.#logger.warn({ err: error }, "the log refused a follower's cursor");
+    });
+  }
+
+  #nameOf(socket: HubSocket, as: string): string {
+    return `${this.#contract.name}/${nameOf(socket.data.identity)}/${as}`;
+  }
+
+  #ofSocket(socket: HubSocket): Follower[] {
+    const prefix = this.#nameOf(socket, "");
+    return [...this.#followers.values()].filter(({ name }) => name.startsWith(prefix));
+  }
+}
+
+/** Places of the log in one delivery. */
+const deliveryPlaces = 500;
+
+const cursorRecord = (name: string): string => `follower/${name}`;
+const parkedRecord = (name: string, offset?: number): string =>
+  offset === undefined ? `parked/${name}` : `parked/${name}/${offset}`;
+
+const refused = (code: ErrorCode, error?: z.ZodError) =>
+  ({ ok: false, error: errorBody(code, error && issuesOf(error)) }) as const;

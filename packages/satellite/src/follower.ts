@@ -1,0 +1,163 @@
+import {
+  type Ack,
+  type Delivery,
+  type DeliveryReply,
+  type ErrorBody,
+  type FollowRequest,
+  type HeardEntry,
+  type Meta,
+  OrreryError,
+} from "@orrery/contracts";
+import type { HubSocket } from "./hub-socket.ts";
+import { KeyedQueue } from "./keyed-queue.ts";
+
+export type FollowHandler = (data: never, meta: Meta) => void | Promise<void>;
+
+export interface FollowerOptions {
+  readonly request: FollowRequest;
+  readonly concurrency: number;
+  readonly attempts: number;
+  readonly backoffMs: number;
+  readonly handler: FollowHandler;
+  readonly onError: (error: unknown, meta?: Meta) => void;
+  readonly onEnd: (reason: OrreryError) => void;
+}
+
+/** What became of one event: undefined when it was handled. */
+type Outcome = undefined | { readonly offset: number; readonly attempts: number; readonly error: string };
+
+/** Outcomes that are remembered, so that what comes again after a lost connection is not handled again. */
+const remembered = 10_000;
+const longestBackoffMs = 10_000;
+
+/** The satellite's end of one follower: hands events to the handler and answers when they are done. */
+export class Follower {
+  readonly #socket: HubSocket;
+  readonly #options: FollowerOptions;
+  readonly #queue: KeyedQueue;
+  readonly #outcomes = new Map<number, Promise<Outcome>>();
+  readonly #ending = new AbortController();
+  #running = 0;
+  #whenIdle: (() => void)[] = [];
+  #state: "waiting" | "following" | "ended" = "waiting";
+  #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+
+  constructor(socket: HubSocket, options: FollowerOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#queue = new KeyedQueue(options.concurrency);
+  }
+
+  get as(): string {
+    return this.#options.request.as;
+  }
+
+  get isEnded(): boolean {
+    return this.#state === "ended";
+  }
+
+  /** Resolves when the hub knows of it. */
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#state === "following") resolve();
+      else if (this.#state === "ended") reject(new OrreryError("CLOSED"));
+      else this.#waitingForReady.push({ resolve, reject });
+    });
+  }
+
+  /** The hub is there. */
+  welcome(): void {
+    if (this.isEnded) return;
+    this.#socket.emit("hub:follow", this.#options.request, (reply) => {
+      if (this.isEnded) return;
+      if (!reply.ok) return this.end(OrreryError.from(reply.error));
+      this.#state = "following";
+      for (const { resolve } of this.#waitingForReady.splice(0)) resolve();
+    });
+  }
+
+  lose(): void {
+    if (!this.isEnded) this.#state = "waiting";
+  }
+
+  async deliver({ events }: Delivery, ack: Ack<DeliveryReply>): Promise<void> {
+    const outcomes = await Promise.all(events.map((entry) => this.#outcomeOf(entry)));
+    if (this.#ending.signal.aborted) return; // not all were handled: they come again
+    const parked = outcomes.filter((outcome) => outcome !== undefined);
+    ack(parked.length === 0 ? {} : { parked });
+  }
+
+  /** The hub has ended it, or refused it. */
+  unfollowed(error: ErrorBody): void {
+    const reason = OrreryError.from(error);
+    if (reason.retryable) this.welcome();
+    else this.end(reason);
+  }
+
+  /** No event is handed out any more. `reason` where it was not asked for. */
+  end(reason?: OrreryError): void {
+    if (this.isEnded) return;
+    this.#state = "ended";
+    this.#ending.abort();
+    for (const { reject } of this.#waitingForReady.splice(0)) reject(reason ?? new OrreryError("CLOSED"));
+    if (reason !== undefined) this.#options.onEnd(reason);
+  }
+
+  /** Resolves when no handler runs. */
+  async idle(): Promise<void> {
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #outcomeOf(entry: HeardEntry): Promise<Outcome> {
+    const { offset = 0, subject } = entry[2];
+    const known = this.#outcomes.get(offset);
+    if (known !== undefined) return known;
+    const outcome = this.#queue.run(subject, () => this.#handle(entry));
+    this.#outcomes.set(offset, outcome);
+    if (this.#outcomes.size > remembered) {
+      const [oldest] = this.#outcomes.keys();
+      if (oldest !== undefined) this.#outcomes.delete(oldest);
+    }
+    return outcome;
+  }
+
+  async #handle(entry: HeardEntry): Promise<Outcome> {
+    const [, data, meta] = entry;
+    const { attempts, handler, onError } = this.#options;
+    for (let attempt = 1; ; attempt += 1) {
+      if (this.#ending.signal.aborted) return undefined;
+      this.#running += 1;
+      try {
+        await handler(data as never, { ...meta, attempt });
+        return undefined;
+      } catch (error) {
+        onError(error, { ...meta, attempt });
+        if (attempt >= attempts) return this.#park(meta, attempt, error);
+      } finally {
+        this.#running -= 1;
+        if (this.#running === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+      }
+      await this.#backoff(attempt);
+    }
+  }
+
+  #park({ offset = 0 }: Meta, attempts: number, error: unknown): Outcome {
+    this.#outcomes.delete(offset); // a redrive hands it out again
+    return { offset, attempts, error: error instanceof Error ? error.message : String(error) };
+  }
+
+  /** Twice as long each time, with up to a quarter less by chance, so that failures that began together part. */
+  #backoff(attempt: number): Promise<void> {
+    const { signal } = this.#ending;
+    const longestMs = Math.min(this.#options.backoffMs * 2 ** (attempt - 1), longestBackoffMs);
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, longestMs * (1 - Math.random() / 4));
+      signal.addEventListener("abort", done);
+    });
+  }
+}

@@ -1,0 +1,127 @@
+import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { OrreryError } from "@orrery/contracts";
+import type { OutboxOptions, OutboxStore, StoredEntry } from "./outbox-store.ts";
+
+/** A line of the file: an entry that was put, or the ids of some that were removed. */
+type Line = StoredEntry | { readonly removed: readonly string[] };
+
+/** The file is written anew when it is longer than this and less than half of its entries still wait. Bytes. */
+const compactBytes = 1_048_576;
+
+/** Node's outbox: a file of JSON lines that is appended to, and written anew when most of it is over. */
+export function openOutboxStore(options: OutboxOptions): OutboxStore {
+  if (!("file" in options)) {
+    throw new OrreryError("CONFIG_INVALID", { detail: "In Node an outbox is kept in a `file`." });
+  }
+  return new FileStore(options.file);
+}
+
+/**
+ * A process that is killed loses nothing that it has written: the lines are the operating system's by then. They are not
+ * synced, so a machine that loses power may lose the newest of them; events have no receipt until the hub has them.
+ */
+class FileStore implements OutboxStore {
+  readonly #file: string;
+  readonly #waiting = new Map<string, StoredEntry>();
+  #handle: FileHandle | undefined;
+  #bytes = 0;
+  #put = 0;
+  /** One write after the other. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  async open(): Promise<readonly StoredEntry[]> {
+    await mkdir(dirname(this.#file), { recursive: true });
+    await this.#lock();
+    const text = await readFile(this.#file, "utf8").catch((error) => {
+      if (error.code === "ENOENT") return "";
+      throw error;
+    });
+    // A process that was killed while it wrote leaves a last line without an end.
+    for (const line of text.slice(0, text.lastIndexOf("\n") + 1).split("\n")) {
+      if (line !== "") this.#apply(JSON.parse(line));
+    }
+    await this.#compact();
+    return [...this.#waiting.values()];
+  }
+
+  put(entries: readonly StoredEntry[]): Promise<void> {
+    return this.#append(entries);
+  }
+
+  remove(ids: readonly string[]): Promise<void> {
+    return this.#append([{ removed: ids }]);
+  }
+
+  async close(): Promise<void> {
+    await this.#last.catch(() => undefined);
+    await this.#handle?.close();
+    this.#handle = undefined;
+    await rm(this.#lockFile, { force: true });
+  }
+
+  #append(lines: readonly Line[]): Promise<void> {
+    const write = async () => {
+      const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+      await this.#handle?.appendFile(text);
+      this.#bytes += text.length;
+      for (const line of lines) this.#apply(line);
+      if (this.#bytes > compactBytes && this.#waiting.size * 2 < this.#put) await this.#compact();
+    };
+    this.#last = this.#last.then(write, write);
+    return this.#last;
+  }
+
+  #apply(line: Line): void {
+    if ("removed" in line) {
+      for (const id of line.removed) this.#waiting.delete(id);
+    } else {
+      this.#waiting.set(line.id, line);
+      this.#put += 1;
+    }
+  }
+
+  async #compact(): Promise<void> {
+    const text = [...this.#waiting.values()].map((entry) => `${JSON.stringify(entry)}\n`).join("");
+    await writeFile(`${this.#file}.new`, text);
+    await rename(`${this.#file}.new`, this.#file);
+    await this.#handle?.close();
+    this.#handle = await open(this.#file, "a");
+    this.#bytes = text.length;
+    this.#put = this.#waiting.size;
+  }
+
+  get #lockFile(): string {
+    return `${this.#file}.lock`;
+  }
+
+  /** Two processes would send each other's events, and lose some when one writes the file anew. */
+  async #lock(): Promise<void> {
+    for (;;) {
+      try {
+        return await writeFile(this.#lockFile, String(process.pid), { flag: "wx" });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+      const holder = Number(await readFile(this.#lockFile, "utf8").catch(() => ""));
+      if (isAlive(holder))
+        throw new OrreryError("OUTBOX_LOCKED", { detail: `${this.#file}, by process ${holder}.` });
+      await rm(this.#lockFile, { force: true });
+    }
+  }
+}
+
+/** A number that is no process any more, or is this one itself after a restart in a container. */
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
