@@ -9,6 +9,7 @@ import {
   errors,
   OrreryError,
   type ServerToClientEvents,
+  uuidv7Source,
 } from "@orrery/contracts";
 import type { EventLog } from "@orrery/event-log";
 import { type Namespace, Server } from "socket.io";
@@ -62,6 +63,7 @@ export function createHub({
 }: HubOptions): Hub {
   checkContracts(contracts);
   const limits = limitsFrom(changes);
+  const nextId = uuidv7Source();
   let isClosing = false;
 
   const httpServer = server ?? createServer((_request, response) => response.writeHead(404).end());
@@ -104,6 +106,7 @@ export function createHub({
       publisher,
       listening,
       limits,
+      nextId,
       isClosing: () => isClosing,
       onReadFault(socket, error) {
         logger.error({ ...socket.data.identity, err: error }, "the log could not be read");
