@@ -72,7 +72,7 @@ export class Listening {
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return reply({ ok: false, error: filter });
 
-    const start = this.#startOf(after);
+    const start = this.#startOf(after as ListenRequest["after"]);
     if (start === undefined) return reply({ ok: false, error: errorBody("CURSOR_INVALID") });
     reply(this.#reply(start));
     const turn = this.#catchingUp.get(socket);
