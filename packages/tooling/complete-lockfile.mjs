@@ -6,7 +6,19 @@ import { readFileSync, writeFileSync } from "node:fs";
 const check = process.argv.includes("--check");
 const file = process.argv.slice(2).find((word) => !word.startsWith("--")) ?? "package-lock.json";
 const lock = JSON.parse(readFileSync(file, "utf8"));
-const systems = ["android", "darwin", "freebsd", "linux", "netbsd", "openbsd", "openharmony", "sunos", "aix", "win32", "windows"];
+const systems = [
+  "android",
+  "darwin",
+  "freebsd",
+  "linux",
+  "netbsd",
+  "openbsd",
+  "openharmony",
+  "sunos",
+  "aix",
+  "win32",
+  "windows",
+];
 const chips = ["arm64", "x64", "ia32", "arm", "loong64", "mips64el", "ppc64", "riscv64", "s390x", "64"];
 let changes = 0;
 

@@ -11,7 +11,8 @@ export default class LeakEnvironment extends TestEnvironment {
     if (event.name === "test_start") this.#before = open();
     if (event.name !== "test_done" || event.test.errors.length > 0) return;
     const left = await this.#left();
-    if (left.length > 0) event.test.errors.push(new Error(`the test left something open: ${left.join(", ")}`));
+    if (left.length > 0)
+      event.test.errors.push(new Error(`the test left something open: ${left.join(", ")}`));
   }
 
   async #left() {

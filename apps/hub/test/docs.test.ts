@@ -67,7 +67,7 @@ it("the transcript in docs/protocol.md is what crosses the wire, frame by frame"
     const received: string[] = [];
     let wake: () => void = () => undefined;
     socket.on("message", (frame) => {
-      received.push(String(frame));
+      received.push((frame as Buffer).toString());
       wake();
     });
     const opened = new Promise((resolve) => socket.on("open", resolve));

@@ -1,54 +1,22 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { runMain } from "@orrery/process/testing";
 
-const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-
-/** The hub as a process of its own. */
-export class HubChild implements AsyncDisposable {
-  readonly process: ChildProcess;
-  readonly #output: string[] = [];
-  readonly #exit: Promise<number | null>;
-
-  constructor(environment: Record<string, string>) {
-    const { PATH = "" } = process.env;
-    this.process = spawn(process.execPath, ["--conditions=@orrery/source", "--import", "tsx", main], {
-      env: { PATH, HUB_PORT: "0", ...environment },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    for (const stream of [this.process.stdout, this.process.stderr]) {
-      if (stream !== null) createInterface({ input: stream }).on("line", (line) => this.#output.push(line));
-    }
-    this.#exit = once(this.process, "close").then(([code]) => code as number | null);
-  }
-
-  get output(): string {
-    return this.#output.join("\n");
-  }
-
-  /** Where it listens; rejects when it ends before. */
-  async url(): Promise<string> {
-    for (;;) {
-      const line = this.#output.find((text) => text.includes("the hub listens"));
-      if (line !== undefined) return JSON.parse(line).url;
-      if (this.process.exitCode !== null) throw new Error(`the hub ended: ${this.output}`);
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  /** The exit code, or null where a signal ended it. */
-  exit(signal?: NodeJS.Signals): Promise<number | null> {
-    if (signal !== undefined) this.process.kill(signal);
-    return this.#exit;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.exit("SIGKILL");
-  }
+/** The hub as a process of its own, on a free port. */
+export function runHub(environment: Readonly<Record<string, string>>) {
+  const child = runMain(new URL("../src/main.ts", import.meta.url), { HUB_PORT: "0", ...environment });
+  const listens = /the hub listens/;
+  return {
+    ...child,
+    /** Where it listens; rejects when it ends before. */
+    async url(): Promise<string> {
+      await Promise.race([child.lines.seen(listens), child.ended]);
+      const [line] = child.lines.matching(listens);
+      if (line === undefined) throw new Error(`the hub has ended: ${child.lines.all.join(" ")}`);
+      return JSON.parse(line).url;
+    },
+  };
 }
 
 export async function temporaryDirectory(): Promise<AsyncDisposable & { readonly path: string }> {

@@ -1,6 +1,6 @@
 import { parcels } from "@orrery/contracts/parcels";
 import { connect } from "@orrery/satellite";
-import { HubChild, temporaryDirectory } from "./hub-child.ts";
+import { runHub, temporaryDirectory } from "./hub-child.ts";
 
 const parcel = (parcelId: string) => ({
   parcelId,
@@ -10,7 +10,7 @@ const parcel = (parcelId: string) => ({
 
 it("keeps every acked event when it is killed in the middle of a flood", async () => {
   await using directory = await temporaryDirectory();
-  await using first = new HubChild({ HUB_DATA: directory.path });
+  await using first = runHub({ HUB_DATA: directory.path });
   const vendor = connect(parcels, { url: await first.url(), role: "vendor", id: "acme" });
   const acked: string[] = [];
   let next = 0;
@@ -23,11 +23,12 @@ it("keeps every acked event when it is killed in the middle of a flood", async (
   };
   const speaking = Promise.allSettled(Array.from({ length: 20 }, speak));
   while (acked.length < 500) await new Promise((resolve) => setImmediate(resolve));
-  expect(await first.exit("SIGKILL")).toBeNull();
+  first.send("SIGKILL");
+  expect(await first.ended).toBe("SIGKILL");
   await vendor.close({ drainMs: 0 });
   await speaking;
 
-  await using second = new HubChild({ HUB_DATA: directory.path });
+  await using second = runHub({ HUB_DATA: directory.path });
   const logger = connect(parcels, { url: await second.url(), role: "logger", id: "l", from: "start" });
   const heard: string[] = [];
   const end = new Promise<void>((resolve) => {
@@ -46,36 +47,39 @@ it("keeps every acked event when it is killed in the middle of a flood", async (
 
 it.each(["SIGINT", "SIGTERM"] as const)("ends cleanly upon %s", async (signal) => {
   await using directory = await temporaryDirectory();
-  await using hub = new HubChild({ HUB_DATA: directory.path });
+  await using hub = runHub({ HUB_DATA: directory.path });
   await hub.url();
-  expect(await hub.exit(signal)).toBe(0);
-  expect(hub.output).toContain("the hub has stopped");
+  hub.send(signal);
+  expect(await hub.ended).toBe(0);
+  expect(hub.lines.matching(/the hub has stopped/)).toHaveLength(1);
 });
 
 it("refuses a directory that another hub holds, and leaves that one in peace", async () => {
   await using directory = await temporaryDirectory();
-  await using first = new HubChild({ HUB_DATA: directory.path });
+  await using first = runHub({ HUB_DATA: directory.path });
   const url = await first.url();
-  await using second = new HubChild({ HUB_DATA: directory.path });
-  expect(await second.exit()).toBe(1);
-  expect(second.output).toContain("LOG_LOCKED");
+  await using second = runHub({ HUB_DATA: directory.path });
+  expect(await second.ended).toBe(1);
+  expect(second.lines.matching(/LOG_LOCKED/)).not.toEqual([]);
   const vendor = connect(parcels, { url, role: "vendor", id: "acme" });
   expect(await vendor.emit("pickup", parcel("p-1"))).toMatchObject({ offset: 1 });
   await vendor.close();
 });
 
 it("names every fault of its environment at once, and does not start", async () => {
-  await using hub = new HubChild({ HUB_HOST: "0.0.0.0", HUB_PORT: "seventy", LOG_LEVEL: "loud" });
-  expect(await hub.exit()).toBe(78);
-  for (const name of ["HUB_HOST", "HUB_PORT", "LOG_LEVEL"]) expect(hub.output).toContain(`${name}: `);
+  await using hub = runHub({ HUB_HOST: "0.0.0.0", HUB_PORT: "seventy", LOG_LEVEL: "loud" });
+  expect(await hub.ended).toBe(78);
+  for (const name of ["HUB_HOST", "HUB_PORT", "LOG_LEVEL"]) {
+    expect(hub.lines.matching(new RegExp(`^${name}: `))).toHaveLength(1);
+  }
 });
 
 it("says which port is taken", async () => {
   await using one = await temporaryDirectory();
   await using two = await temporaryDirectory();
-  await using first = new HubChild({ HUB_DATA: one.path });
+  await using first = runHub({ HUB_DATA: one.path });
   const { port } = new URL(await first.url());
-  await using second = new HubChild({ HUB_DATA: two.path, HUB_PORT: port });
-  expect(await second.exit()).toBe(1);
-  expect(second.output).toContain(`EADDRINUSE`);
+  await using second = runHub({ HUB_DATA: two.path, HUB_PORT: port });
+  expect(await second.ended).toBe(1);
+  expect(second.lines.matching(/EADDRINUSE/)).not.toEqual([]);
 });

@@ -20,6 +20,7 @@ export {
   type Issue,
   OrreryError,
 } from "./errors.ts";
+export { uuidv7Source } from "./ids.ts";
 export {
   eventOf,
   type Identity,

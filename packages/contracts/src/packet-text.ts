@@ -8,12 +8,15 @@ export class PacketText {
   }
 }
 
-/** Socket.IO's own encoder, but a packet whose first argument is a `PacketText` goes out as that text. */
+/**
+ * Writes what Socket.IO's own encoder writes, but a packet whose first argument is a `PacketText` goes out as that text, and
+ * nothing is searched for binary attachments: Orrery's messages are plain JSON.
+ */
 export class PacketTextEncoder extends Encoder {
-  override encode(packet: Packet): ReturnType<Encoder["encode"]> {
-    const content: unknown = packet.type === PacketType.EVENT ? packet.data[1] : undefined;
-    if (!(content instanceof PacketText)) return super.encode(packet);
-    return [`${PacketType.EVENT}${packet.nsp},${packet.id ?? ""}${content.text}`];
+  override encode({ type, nsp, id, data }: Packet): [string] {
+    const content =
+      type === PacketType.EVENT && data[1] instanceof PacketText ? data[1].text : JSON.stringify(data);
+    return [`${type}${nsp === "/" ? "" : `${nsp},`}${id ?? ""}${content ?? ""}`];
   }
 }
 

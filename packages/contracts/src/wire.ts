@@ -25,7 +25,7 @@ export interface Meta {
 }
 
 /** A place in one log's history: `"<epoch>:<offset>"`. Everything up to and including the offset has been seen. */
-export type Cursor = string;
+export type Cursor = `${string}:${number}`;
 
 export interface EmitOptions {
   /** 1 to 128 visible ASCII characters. A repeat of the same event with the same id happens once. */

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import {
   type Contract,
   type ErrorBody,
@@ -25,7 +24,8 @@ const reservedKeys = new Set(["__proto__", "prototype", "constructor"]);
 
 /**
  * Checks one event, in the order shape and size, rights, schema; nothing is kept before all of them hold. What a message
- * may weigh at all (`messageBytes`) Engine.IO has checked before parsing it. `nowMs` becomes the event's time.
+ * may weigh at all (`messageBytes`) Engine.IO has checked before parsing it. `nextId` gives an id to an event that comes without
+ * one; `nowMs` becomes its time.
  */
 export function admit(
   contract: Contract,
@@ -34,11 +34,12 @@ export function admit(
   data: unknown,
   options: unknown,
   limits: Limits,
+  nextId: () => string,
   nowMs: number,
 ): Admitted | ErrorBody {
   const event = eventOf(contract, name);
   if (event === undefined) return errorBody("UNKNOWN_EVENT");
-  const id = idOf(options);
+  const id = idOf(options, nextId);
   if (typeof id !== "string") return id;
   const fault = shapeFault(data, limits.depth);
   if (fault !== undefined) return errorBody(fault);
@@ -66,13 +67,13 @@ export function admit(
   };
 }
 
-function idOf(options: unknown): string | ErrorBody {
-  if (options === undefined) return randomUUID();
+function idOf(options: unknown, nextId: () => string): string | ErrorBody {
+  if (options === undefined) return nextId();
   if (typeof options !== "object" || options === null || Array.isArray(options))
     return errorBody("MESSAGE_INVALID");
   for (const name in options) if (name !== "id") return errorBody("MESSAGE_INVALID");
   const { id } = options as { id?: unknown };
-  if (id === undefined) return randomUUID();
+  if (id === undefined) return nextId();
   return typeof id === "string" && usableId.test(id) ? id : errorBody("ID_INVALID");
 }
 

@@ -20,18 +20,18 @@ export class CorkedWebSocketServer extends WebSocketServer {
 }
 
 function corkPerTurn(connection: Duplex): void {
-  const write = connection.write;
+  const write = connection.write.bind(connection) as (...args: unknown[]) => boolean;
   let isCorked = false;
   const uncork = () => {
     isCorked = false;
     connection.uncork();
   };
-  connection.write = function corkedWrite(this: Duplex, ...args: unknown[]): boolean {
+  connection.write = ((...args: unknown[]): boolean => {
     if (!isCorked) {
       isCorked = true;
       connection.cork();
       setImmediate(uncork);
     }
-    return Reflect.apply(write, this, args);
-  } as Duplex["write"];
+    return write(...args);
+  }) as Duplex["write"];
 }

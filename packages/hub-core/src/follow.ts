@@ -1,12 +1,12 @@
 import {
   type Contract,
-  type Cursor,
   type DeliveryReply,
   type DoneReply,
   type ErrorCode,
   errorBody,
   type FollowersReply,
   type FollowReply,
+  type FollowRequest,
   type HeardEntry,
   nameOf,
   type Parked,
@@ -40,6 +40,8 @@ const Answer = z.strictObject({
     .array(z.strictObject({ offset: z.int().positive(), attempts: z.int().positive(), error: z.string() }))
     .optional(),
 });
+
+type Start = NonNullable<FollowRequest["from"]>;
 
 /** A connection that follows; a newer one under the same name takes its place. */
 interface Following {
@@ -97,7 +99,8 @@ export class Followers {
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return { ok: false, error: filter };
     await this.#load();
-    const follower = this.#followers.get(this.#nameOf(socket, as)) ?? (await this.#create(socket, as, from));
+    const follower =
+      this.#followers.get(this.#nameOf(socket, as)) ?? (await this.#create(socket, as, from as Start));
     if (typeof follower === "string") return refused(follower);
 
     const { cursor, following: older } = follower;
@@ -276,11 +279,7 @@ export class Followers {
     return text === undefined ? null : JSON.parse(text);
   }
 
-  async #create(
-    socket: HubSocket,
-    as: string,
-    from: Cursor | "start" | "now" | { readonly time: string },
-  ): Promise<Follower | ErrorCode> {
+  async #create(socket: HubSocket, as: string, from: Start): Promise<Follower | ErrorCode> {
     if (this.#ofSocket(socket).length >= this.#limits.followers) return "FOLLOWERS_TOO_MANY";
     const cursor = await this.#startOf(from);
     if (cursor === undefined) return "CURSOR_INVALID";
@@ -293,7 +292,7 @@ export class Followers {
     return made;
   }
 
-  async #startOf(from: Cursor | "start" | "now" | { readonly time: string }): Promise<number | undefined> {
+  async #startOf(from: Start): Promise<number | undefined> {
     if (from === "now") return this.#publisher.head;
     if (from === "start") return 0;
     if (typeof from === "object") {

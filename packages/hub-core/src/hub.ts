@@ -9,6 +9,7 @@ import {
   errors,
   OrreryError,
   type ServerToClientEvents,
+  uuidv7Source,
 } from "@orrery/contracts";
 import type { EventLog } from "@orrery/event-log";
 import { type Namespace, Server } from "socket.io";
@@ -67,6 +68,7 @@ export function createHub({
 }: HubOptions): Hub {
   checkContracts(contracts);
   const limits = limitsFrom(changes);
+  const nextId = uuidv7Source();
   let isClosing = false;
 
   const httpServer = server ?? createServer((_request, response) => response.writeHead(404).end());
@@ -121,6 +123,7 @@ export function createHub({
       followers,
       limits,
       logger,
+      nextId,
       isClosing: () => isClosing,
     };
     served.push(receiver);

@@ -1,4 +1,10 @@
-import { type Contract, type Cursor, errorBody, type ListenReply } from "@orrery/contracts";
+import {
+  type Contract,
+  type Cursor,
+  errorBody,
+  type ListenReply,
+  type ListenRequest,
+} from "@orrery/contracts";
 import type { EventLog, Filter } from "@orrery/event-log";
 import { z } from "zod";
 import { type Audiences, type HubSocket, packetsOf } from "./audience.ts";
@@ -75,7 +81,7 @@ export class Listening {
     const { events, rooms, after, fresh } = request.data;
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return reply({ ok: false, error: filter });
-    const start = this.#startOf(after);
+    const start = this.#startOf(after as ListenRequest["after"]);
     if (start === undefined) return reply({ ok: false, error: errorBody("CURSOR_INVALID") });
 
     const cursor = cursorOf(this.#log.epoch, start.offset);

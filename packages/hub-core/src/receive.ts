@@ -21,6 +21,7 @@ export interface Receiver {
   readonly listening: Listening;
   readonly followers: Followers;
   readonly limits: Limits;
+  readonly nextId: () => string;
   readonly isClosing: () => boolean;
   readonly logger: Logger;
 }
@@ -88,7 +89,7 @@ function emitBatch(
 
 /** Checks each entry; those that pass are published together. A refusal of one does not touch the others. */
 function emit(
-  { contract, publisher, limits, isClosing }: Receiver,
+  { contract, publisher, limits, nextId, isClosing }: Receiver,
   socket: HubSocket,
   entries: readonly unknown[][],
   answer: (receipts: readonly Receipt[]) => void,
@@ -98,7 +99,7 @@ function emit(
   const admitted: Admitted[] = [];
   const refusals = new Map<number, Receipt>();
   entries.forEach(([name, data, options], place) => {
-    const result = admit(contract, socket.data.identity, name, data, options, limits, nowMs);
+    const result = admit(contract, socket.data.identity, name, data, options, limits, nextId, nowMs);
     if ("code" in result) refusals.set(place, { ok: false, error: result });
     else admitted.push(result);
   });

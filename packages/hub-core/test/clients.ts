@@ -83,7 +83,7 @@ export class RawClient implements AsyncDisposable {
   constructor(url: string) {
     this.#socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
     this.#socket.on("message", (data) => {
-      this.frames.push(String(data));
+      this.frames.push((data as Buffer).toString());
       for (const wake of this.#waiting.splice(0)) wake();
     });
     this.#socket.on("error", () => undefined);

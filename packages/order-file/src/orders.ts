@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { satelliteId } from "@orrery/contracts";
 import { z } from "zod";
 import { readRows } from "./rows.ts";
 
@@ -30,15 +31,19 @@ const text = (max: number) => {
   const expected = `expected 1 to ${max} characters`;
   return z.string().min(1, expected).max(max, expected);
 };
+const pattern = (regex: RegExp) => z.string().regex(regex, `expected ${regex.source}`);
 const when = z.iso
   .datetime("expected a time such as 2017-07-01T09:30:00Z")
   .transform((time) => Date.parse(time));
 const whenIfEver = z.preprocess((time) => time || undefined, when.optional());
 
-/** The columns needed. Limits are those of the parcels contract, so that every order read can be said. */
+/**
+ * The columns needed, so that every order read can be said: limits are those of the parcels contract, an order's id is part
+ * of its events' ids, and a vendor's id is its satellite's.
+ */
 const columns = z.object({
-  order_id: text(100),
-  vendor_id: text(100),
+  order_id: pattern(/^[\x21-\x7e]{1,100}$/),
+  vendor_id: pattern(satelliteId),
   customer_city: text(200),
   customer_state: text(100),
   pickup_at: when,

@@ -89,9 +89,17 @@ describe("a bad row", () => {
   it.each([
     ["p-2,acme,recife,PE,2017-07-01T09:30:00Z,", "expected 7 fields, got 6"],
     ["p-2,acme,recife,PE,2017-07-01T09:30:00Z,,,", "expected 7 fields, got 8"],
-    [",acme,recife,PE,2017-07-01T09:30:00Z,,", "order_id: expected 1 to 100 characters"],
-    [good("p".repeat(101)), "order_id: expected 1 to 100 characters"],
-    [`p-2,${"v".repeat(101)},recife,PE,2017-07-01T09:30:00Z,,`, "vendor_id: expected 1 to 100 characters"],
+    [",acme,recife,PE,2017-07-01T09:30:00Z,,", String.raw`order_id: expected ^[\x21-\x7e]{1,100}$`],
+    [good("p".repeat(101)), String.raw`order_id: expected ^[\x21-\x7e]{1,100}$`],
+    [`lídice,acme,recife,PE,2017-07-01T09:30:00Z,,`, String.raw`order_id: expected ^[\x21-\x7e]{1,100}$`],
+    [
+      `p-2,no such id,recife,PE,2017-07-01T09:30:00Z,,`,
+      "vendor_id: expected ^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    ],
+    [
+      `p-2,${"v".repeat(101)},recife,PE,2017-07-01T09:30:00Z,,`,
+      "vendor_id: expected ^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    ],
     [`p-2,acme,${"c".repeat(201)},PE,2017-07-01T09:30:00Z,,`, "customer_city: expected 1 to 200 characters"],
     [
       `p-2,acme,recife,${"s".repeat(101)},2017-07-01T09:30:00Z,,`,

@@ -5,11 +5,11 @@ import {
   errorBody,
   OrreryError,
   type Receipt,
+  uuidv7Source,
   type WireLimits,
 } from "@orrery/contracts";
 import { PacketText } from "@orrery/contracts/packet-text";
 import type { HubSocket } from "./hub-socket.ts";
-import { uuidv7Source } from "./ids.ts";
 import { Outbox, type OutboxEntry } from "./outbox.ts";
 import type { OutboxStore, StoredEntry } from "./outbox-store.ts";
 

@@ -12,11 +12,18 @@ import socketio
 url, transport = sys.argv[1:3]
 client = socketio.Client(reconnection=False)
 delivered = threading.Event()
+printing = threading.Lock()
+
+
+def say(what):
+    with printing:  # the client calls handlers on threads of their own
+        print(json.dumps(what), flush=True)
+
 
 
 @client.on("delivered", namespace="/parcels")
 def on_delivered(data, meta):
-    print(json.dumps({"data": data, "meta": meta}), flush=True)
+    say({"data": data, "meta": meta})
     delivered.set()
 
 
@@ -27,7 +34,7 @@ client.connect(
     auth={"role": "vendor", "id": "py"},
 )
 parcel = {"parcelId": "p-1", "vendorId": "py", "customer": {"city": "Recife", "state": "PE"}}
-print(json.dumps(client.call("pickup", parcel, namespace="/parcels")), flush=True)
-print(json.dumps(client.call("pickup", {"parcelId": 7}, namespace="/parcels")), flush=True)
+say(client.call("pickup", parcel, namespace="/parcels"))
+say(client.call("pickup", {"parcelId": 7}, namespace="/parcels"))
 delivered.wait(timeout=20)
 client.disconnect()

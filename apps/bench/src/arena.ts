@@ -1,0 +1,149 @@
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Answers, Child } from "./child.ts";
+import type { EmitterKind, EmittersAnswers, Sent } from "./programs/emitters.ts";
+import type { ListenersAnswers } from "./programs/listeners.ts";
+import type { ServerAnswers } from "./programs/server.ts";
+import type { Form } from "./raw-listeners.ts";
+
+/** How a question is to be asked. */
+export interface Plan {
+  /** How often every figure is taken. */
+  readonly rounds: number;
+  /** How long one load lasts. Milliseconds. */
+  readonly durationMs: number;
+  /** The smallest form, which shows only that everything works. */
+  readonly isQuick: boolean;
+  /** Whether each server leaves a CPU profile in `out/profiles`. */
+  readonly isProfiled: boolean;
+  /** Ends everything. */
+  readonly signal: AbortSignal;
+}
+
+/** One of those that are compared. */
+export interface Contender {
+  readonly name: string;
+  readonly server: "orrery" | "bare";
+  readonly emitters: EmitterKind;
+  readonly listeners: Form;
+}
+
+export interface Measurement {
+  readonly events: number;
+  readonly deliveries: number;
+  /** Until the last delivery. Milliseconds. */
+  readonly wallMs: number;
+  /** Of the server, all its threads. Microseconds. */
+  readonly cpuMicros: number;
+  readonly latencyMs: Sent["latencyMs"];
+}
+
+export type Load = (emitters: Child<EmittersAnswers>) => Promise<Sent>;
+
+export const outDirectory = fileURLToPath(new URL("../out/", import.meta.url));
+
+/** Runs contenders side by side, each in processes of its own; only the one that is measured has anything to do. */
+export class Arena implements AsyncDisposable {
+  readonly #plan: Plan;
+  readonly #children: Child<Answers>[] = [];
+  readonly #directories: string[] = [];
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+  }
+
+  /** One of the listeners is in the emitters' process, and connects last: what it hears, the others were sent before. */
+  async enter(contender: Contender, emitterCount: number, listenerCount: number): Promise<Running> {
+    const server = await this.#startServer(contender.server);
+    const url = await server.ask("url");
+    const emitters = await this.#start<EmittersAnswers>("emitters", []);
+    const listeners = listenerCount > 1 ? await this.#start<ListenersAnswers>("listeners", []) : undefined;
+    await listeners?.ask("connect", url, contender.listeners, listenerCount - 1);
+    if (listenerCount > 0) await emitters.ask("listen", url, contender.listeners);
+    await emitters.ask("connect", contender.emitters, url, emitterCount);
+    return new Running(contender, server, emitters, listeners, listenerCount);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#children.map((child) => child[Symbol.asyncDispose]()));
+    await Promise.all(this.#directories.map((directory) => rm(directory, { recursive: true, force: true })));
+  }
+
+  async #startServer(kind: Contender["server"]): Promise<Child<ServerAnswers>> {
+    const profile = ["--cpu-prof", `--cpu-prof-dir=${join(outDirectory, "profiles")}`];
+    const nodeArgs = this.#plan.isProfiled ? profile : [];
+    if (kind === "bare") return this.#start<ServerAnswers>("server", [kind], nodeArgs);
+    // Not the system's temporary directory: that may be memory, where a disk is to be measured.
+    await mkdir(outDirectory, { recursive: true });
+    const directory = await mkdtemp(join(outDirectory, "log-"));
+    this.#directories.push(directory);
+    return this.#start<ServerAnswers>("server", [kind, directory], nodeArgs);
+  }
+
+  async #start<A extends Answers>(
+    program: string,
+    args: string[],
+    nodeArgs: string[] = [],
+  ): Promise<Child<A>> {
+    const child = await Child.start<A>(program, args, { signal: this.#plan.signal, nodeArgs });
+    this.#children.push(child as unknown as Child<Answers>);
+    return child;
+  }
+}
+
+/** A contender at work. */
+export class Running {
+  readonly contender: Contender;
+  readonly #server: Child<ServerAnswers>;
+  readonly #emitters: Child<EmittersAnswers>;
+  readonly #listeners: Child<ListenersAnswers> | undefined;
+  readonly #listenerCount: number;
+  #events = 0;
+
+  constructor(
+    contender: Contender,
+    server: Child<ServerAnswers>,
+    emitters: Child<EmittersAnswers>,
+    listeners: Child<ListenersAnswers> | undefined,
+    listenerCount: number,
+  ) {
+    this.contender = contender;
+    this.#server = server;
+    this.#emitters = emitters;
+    this.#listeners = listeners;
+    this.#listenerCount = listenerCount;
+  }
+
+  /** Throws when not every listener heard every event, once and in order, or the log has not every event acked. */
+  async measure(load: Load): Promise<Measurement> {
+    const cpuBefore = await this.#server.ask("cpuMicros");
+    const startMs = performance.now();
+    const { events, latencyMs } = await load(this.#emitters);
+    this.#events += events;
+    if (this.#listenerCount > 0) await this.#emitters.ask("until", this.#events);
+    await this.#listeners?.ask("until", this.#events * (this.#listenerCount - 1));
+    const wallMs = performance.now() - startMs;
+    const cpuMicros = (await this.#server.ask("cpuMicros")) - cpuBefore;
+    const head = await this.#server.ask("head");
+    if (head !== null && head !== this.#events) {
+      throw new Error(`${this.contender.name}: ${this.#events} events were acked, but the log has ${head}`);
+    }
+    return { events, deliveries: events * this.#listenerCount, wallMs, cpuMicros, latencyMs };
+  }
+}
+
+/** A B A B, after a round that does not count. One list of measurements for each contender, in the order of entering. */
+export async function alternate(
+  contenders: readonly Running[],
+  { rounds }: Plan,
+  load: Load,
+): Promise<readonly (readonly Measurement[])[]> {
+  for (const contender of contenders) await contender.measure(load);
+  const measured = contenders.map((): Measurement[] => []);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [place, contender] of contenders.entries())
+      measured[place]?.push(await contender.measure(load));
+  }
+  return measured;
+}

@@ -1,0 +1,16 @@
+import { createServer, type Server as HttpServer } from "node:http";
+import { Server } from "socket.io";
+
+/** What every team starts with: Socket.IO as it comes, passing each event on. Keeps nothing, checks nothing. */
+export function bareRelay(): HttpServer {
+  const httpServer = createServer();
+  const parcels = new Server(httpServer, { transports: ["websocket"] }).of("/parcels");
+  parcels.on("connection", (socket) => {
+    if (socket.handshake.auth.role === "logger") void socket.join("listeners");
+    socket.on("pickup", (parcel, ack) => {
+      parcels.to("listeners").emit("pickup", parcel);
+      ack({ ok: true });
+    });
+  });
+  return httpServer;
+}

@@ -1,0 +1,126 @@
+// A process with emitters, and one listener beside them, so that an event's way there and back is on one clock.
+
+import { type Parcel, parcels } from "@orrery/contracts/parcels";
+import { connect } from "@orrery/satellite";
+import { io } from "socket.io-client";
+import { answerParent } from "../child.ts";
+import { parcelOf } from "../parcel.ts";
+import { type Form, RawListeners } from "../raw-listeners.ts";
+import { type Latency, latencyOf } from "../statistics.ts";
+
+/** `sdk`: the satellite package. `plain`: an ordinary Socket.IO client. */
+export type EmitterKind = "sdk" | "plain";
+
+/** Resolves with the offset when the server has acked; null where the server keeps nothing. */
+type Emit = (parcel: Parcel) => Promise<number | null>;
+
+export interface Sent {
+  /** Events acked, from the first one on. */
+  readonly events: number;
+  /** Over which time. Milliseconds. */
+  readonly wallMs: number;
+  /** From `emit` to the ack, or to the arrival at this process's listener. Milliseconds. */
+  readonly latencyMs: Latency;
+}
+
+const emitters: { readonly emit: Emit; sent: number; lastOffset: number }[] = [];
+const listener = new RawListeners();
+
+async function connectEmitter(kind: EmitterKind, url: string): Promise<Emit> {
+  if (kind === "sdk") {
+    const vendor = connect(parcels, { url, role: "vendor", id: "acme" });
+    await vendor.ready();
+    return async (parcel) => (await vendor.emit("pickup", parcel)).offset;
+  }
+  // `events: []`: an emitter hears nothing.
+  const auth = { role: "vendor", id: "acme", events: [] };
+  const socket = io(`${url}/parcels`, { auth, transports: ["websocket"], forceNew: true });
+  await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("connect_error", reject));
+  return (parcel) =>
+    new Promise((resolve, reject) => {
+      socket.emit("pickup", parcel, (receipt: { ok: boolean; offset?: number }) => {
+        if (receipt.ok) resolve(receipt.offset ?? null);
+        else reject(new Error(`refused: ${JSON.stringify(receipt)}`));
+      });
+    });
+}
+
+/** Emits the emitter's next event, and checks that its place in the log is behind that of the one before. */
+async function emitNext(number: number): Promise<void> {
+  const emitter = emitters[number] as (typeof emitters)[number];
+  const parcel = parcelOf(number, emitter.sent);
+  emitter.sent += 1;
+  const offset = await emitter.emit(parcel);
+  if (offset === null) return;
+  if (offset <= emitter.lastOffset) throw new Error(`after offset ${emitter.lastOffset} came ${offset}`);
+  emitter.lastOffset = offset;
+}
+
+/** Resolves at the next message after which the listener has heard `events`. */
+const heard = (events: number) =>
+  new Promise<void>((resolve) => {
+    listener.onMessage = () => {
+      if (listener.heard >= events) resolve();
+    };
+  });
+
+async function sentSince(startMs: number, latenciesMs: readonly number[]): Promise<Sent> {
+  const wallMs = performance.now() - startMs;
+  return { events: latenciesMs.length, wallMs, latencyMs: latencyOf(latenciesMs) };
+}
+
+export type EmittersAnswers = typeof answers;
+const answers = answerParent({
+  async connect(kind: EmitterKind, url: string, count: number): Promise<void> {
+    for (let number = 0; number < count; number += 1) {
+      emitters.push({ emit: await connectEmitter(kind, url), sent: 0, lastOffset: 0 });
+    }
+  },
+
+  listen: (url: string, form: Form) => listener.connect(url, form, 1),
+
+  /** Resolves when the listener has heard `events`, all of them in order. */
+  until: listener.until.bind(listener),
+
+  /** All emitters at once; each has its share of `inFlight` events without an ack. */
+  async inFlight(inFlight: number, durationMs: number): Promise<Sent> {
+    const latenciesMs: number[] = [];
+    const startMs = performance.now();
+    const loop = async (number: number) => {
+      for (let nowMs = performance.now(); nowMs - startMs < durationMs; ) {
+        await emitNext(number);
+        const ackedMs = performance.now();
+        latenciesMs.push(ackedMs - nowMs);
+        nowMs = ackedMs;
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, (_, place) => loop(place % emitters.length)));
+    return sentSince(startMs, latenciesMs);
+  },
+
+  /** One event at a time; the next one when it has arrived. */
+  async paced(durationMs: number): Promise<Sent> {
+    const latenciesMs: number[] = [];
+    const startMs = performance.now();
+    for (let nowMs = startMs; nowMs - startMs < durationMs; nowMs = performance.now()) {
+      const arrived = heard(listener.heard + 1).then(() => latenciesMs.push(performance.now() - nowMs));
+      await Promise.all([emitNext(0), arrived]);
+    }
+    return sentSince(startMs, latenciesMs);
+  },
+
+  /** `size` events at once; the next burst when the last of them has arrived. */
+  async bursts(size: number, durationMs: number): Promise<Sent> {
+    const latenciesMs: number[] = [];
+    const startMs = performance.now();
+    for (let nowMs = startMs; nowMs - startMs < durationMs; nowMs = performance.now()) {
+      const arrived = heard(listener.heard + size);
+      const one = async () => {
+        await emitNext(0);
+        latenciesMs.push(performance.now() - nowMs);
+      };
+      await Promise.all([arrived, ...Array.from({ length: size }, one)]);
+    }
+    return sentSince(startMs, latenciesMs);
+  },
+});

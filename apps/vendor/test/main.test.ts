@@ -1,0 +1,82 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parcels } from "@orrery/contracts/parcels";
+import { startHub } from "@orrery/hub-core/testing";
+import { runMain } from "@orrery/process/testing";
+import { observe } from "@orrery/satellite/testing";
+
+const main = new URL("../src/main.ts", import.meta.url);
+
+async function temporaryFile(content: string) {
+  const directory = await mkdtemp(join(tmpdir(), "orrery-vendor-"));
+  const path = join(directory, "orders.csv");
+  await writeFile(path, content);
+  return { path, [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) };
+}
+
+describe("the vendor's process", () => {
+  it("replays the shipped orders and ends with code 0 when told to", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using observer = observe(parcels, hub.url, "logger");
+    await using vendor = runMain(main, { HUB_URL: hub.url, VENDOR_SPEED: "max" });
+    await vendor.lines.seen(/^orders.csv is at its end: 472 pickups asked for, 0/);
+    await observer.hears(472);
+    vendor.send("SIGTERM");
+    expect(await vendor.ended).toBe(0);
+  });
+
+  it("waits for a hub that starts later; killed and started again, it makes no second pickup", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await hub.stop();
+    const env = { HUB_URL: hub.url, VENDOR_SPEED: "max" };
+    {
+      await using vendor = runMain(main, env);
+      await vendor.lines.seen(/^Replaying 472 orders/);
+      await hub.start();
+      await using observer = observe(parcels, hub.url, "logger");
+      await observer.hears(50);
+      vendor.send("SIGKILL");
+    }
+    await using again = runMain(main, env);
+    await again.lines.seen(/were asked for before, going on with the rest$/);
+    await again.lines.seen(/^orders.csv is at its end/);
+    await using observer = observe(parcels, hub.url, "logger");
+    await observer.hears(472);
+    expect(new Set(observer.keysOf("pickup")).size).toBe(472);
+    expect(observer.heard).toHaveLength(472);
+  });
+
+  it("reports bad rows with their lines and asks for the rest", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using file = await temporaryFile(
+      [
+        "order_id,vendor_id,customer_city,customer_state,pickup_at,in_transit_at,delivered_at",
+        "p-1,acme,sao paulo,SP,2017-07-01T10:13:00Z,,",
+        "p-2,acme,sao paulo,SP,yesterday,,",
+        "p-3,acme,sao paulo,SP,2017-07-01T10:15:00Z,,",
+      ].join("\n"),
+    );
+    await using vendor = runMain(main, { HUB_URL: hub.url, VENDOR_ORDERS: file.path });
+    await vendor.lines.seen(/at its end: 2 pickups/);
+    expect(vendor.lines.all).toContain(
+      "orders.csv line 3: pickup_at: expected a time such as 2017-07-01T09:30:00Z, skipped",
+    );
+  });
+
+  it("makes up orders where there is no file", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using observer = observe(parcels, hub.url, "logger");
+    await using vendor = runMain(main, { HUB_URL: hub.url, VENDOR_ORDERS: "none", VENDOR_INTERVAL_MS: "5" });
+    await observer.hears(3);
+    vendor.send("SIGTERM");
+    expect(await vendor.ended).toBe(0);
+    expect(observer.heard[0]?.data).toMatchObject({ customer: { name: expect.any(String) } });
+  });
+
+  it("ends with code 78 and says which file when the one it was given is not there", async () => {
+    await using vendor = runMain(main, { VENDOR_ORDERS: "/no/such/file.csv" });
+    expect(await vendor.ended).toBe(78);
+    expect(vendor.lines.all.join()).toContain("/no/such/file.csv cannot be read");
+  });
+});
