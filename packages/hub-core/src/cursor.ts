@@ -2,14 +2,17 @@ import type { Cursor } from "@orrery/contracts";
 
 export const cursorOf = (epoch: string, offset: number): Cursor => `${epoch}:${offset}`;
 
-/** The two parts of a cursor; undefined where it is none. */
-export function partsOf(cursor: Cursor): { readonly epoch: string; readonly offset: number } | undefined {
+/**
+ * Where reading after a cursor begins in the log of this epoch: at its offset, or, where it is of another log, at the start,
+ * with the cursor as `gap`. Undefined where it is beyond the newest event, or no cursor at all.
+ */
+export function startAfter(
+  cursor: Cursor,
+  logEpoch: string,
+  head: number,
+): { readonly offset: number; readonly gap?: Cursor } | undefined {
   const [, epoch, digits] = /^([^:]+):(\d{1,15})$/.exec(cursor) ?? [];
-  return epoch === undefined ? undefined : { epoch, offset: Number(digits) };
-}
-
-/** The offset of a cursor of this log; undefined where it is of another one, beyond the newest event, or none at all. */
-export function offsetIn(cursor: Cursor, epoch: string, head: number): number | undefined {
-  const parts = partsOf(cursor);
-  return parts !== undefined && parts.epoch === epoch && parts.offset <= head ? parts.offset : undefined;
+  if (epoch === undefined) return undefined;
+  if (epoch !== logEpoch) return { offset: 0, gap: cursor };
+  return Number(digits) <= head ? { offset: Number(digits) } : undefined;
 }

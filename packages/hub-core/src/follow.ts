@@ -1,5 +1,6 @@
 import {
   type Contract,
+  type Cursor,
   type DeliveryReply,
   type DoneReply,
   type ErrorCode,
@@ -17,7 +18,7 @@ import { PacketText } from "@orrery/contracts/packet-text";
 import type { EventLog, Filter, RecordChange } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
-import { cursorOf, offsetIn } from "./cursor.ts";
+import { cursorOf, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { type FollowerInput, type FollowerState, followerAt, stepFollower } from "./follower.ts";
 import { issuesOf } from "./identity.ts";
@@ -99,19 +100,29 @@ export class Followers {
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return { ok: false, error: filter };
     await this.#load();
-    const follower =
-      this.#followers.get(this.#nameOf(socket, as)) ?? (await this.#create(socket, as, from as Start));
-    if (typeof follower === "string") return refused(follower);
-
+    const name = this.#nameOf(socket, as);
+    const start = await this.#startOf(from as Start);
+    if (start === undefined) return refused("CURSOR_INVALID");
+    const known = this.#followers.get(name);
+    if (known === undefined && this.#ofSocket(socket).length >= this.#limits.followers) {
+      return refused("FOLLOWERS_TOO_MANY");
+    }
+    const follower = known ?? (await this.#create(name, as, start.offset));
     const { cursor, following: older } = follower;
     if (older !== undefined && older.socket !== socket) {
       older.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_TAKEN_OVER") });
     }
     const following: Following = { socket, filter, state: followerAt(cursor) };
     follower.following = following;
+    const reached = cursorOf(this.#log.epoch, cursor);
     // Deliveries begin after the reply.
-    setImmediate(() => this.#happened(follower, following, { kind: "grown" }));
-    return { ok: true, cursor: cursorOf(this.#log.epoch, cursor) };
+    setImmediate(() => {
+      if (known === undefined && start.gap !== undefined) {
+        socket.emit("hub:gap", { reason: "epoch", after: start.gap, until: reached, as });
+      }
+      this.#happened(follower, following, { kind: "grown" });
+    });
+    return { ok: true, cursor: reached };
   }
 
   /** For `hub:unfollow`: the name stays. */
@@ -279,11 +290,7 @@ export class Followers {
     return text === undefined ? null : JSON.parse(text);
   }
 
-  async #create(socket: HubSocket, as: string, from: Start): Promise<Follower | ErrorCode> {
-    if (this.#ofSocket(socket).length >= this.#limits.followers) return "FOLLOWERS_TOO_MANY";
-    const cursor = await this.#startOf(from);
-    if (cursor === undefined) return "CURSOR_INVALID";
-    const name = this.#nameOf(socket, as);
+  async #create(name: string, as: string, cursor: number): Promise<Follower> {
     const follower: Follower = { name, as, cursor, parked: new Map() };
     await this.#publisher.record([this.#cursorChange(follower)]);
     // Two connections may have asked at once: the first of them made it.
@@ -292,13 +299,12 @@ export class Followers {
     return made;
   }
 
-  async #startOf(from: Start): Promise<number | undefined> {
-    if (from === "now") return this.#publisher.head;
-    if (from === "start") return 0;
-    if (typeof from === "object") {
-      return Math.min(await this.#log.offsetBefore(Date.parse(from.time)), this.#publisher.head);
-    }
-    return offsetIn(from, this.#log.epoch, this.#publisher.head);
+  async #startOf(from: Start): Promise<{ readonly offset: number; readonly gap?: Cursor } | undefined> {
+    if (from === "now") return { offset: this.#publisher.head };
+    if (from === "start") return { offset: 0 };
+    if (typeof from !== "object") return startAfter(from, this.#log.epoch, this.#publisher.head);
+    const before = await this.#log.offsetBefore(Date.parse(from.time));
+    return { offset: Math.min(before, this.#publisher.head) };
   }
 
   async #named(socket: HubSocket, message: unknown): Promise<Follower | ErrorCode> {

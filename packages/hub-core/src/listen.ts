@@ -1,14 +1,8 @@
-import {
-  type Contract,
-  type Cursor,
-  errorBody,
-  type ListenReply,
-  type ListenRequest,
-} from "@orrery/contracts";
+import { type Contract, errorBody, type ListenReply, type ListenRequest } from "@orrery/contracts";
 import type { EventLog, Filter } from "@orrery/event-log";
 import { z } from "zod";
 import { type Audiences, type HubSocket, packetsOf } from "./audience.ts";
-import { cursorOf, offsetIn, partsOf } from "./cursor.ts";
+import { cursorOf, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
@@ -22,12 +16,6 @@ const Request = z.strictObject({
   after: z.string().max(200).optional(),
   fresh: z.array(z.string()).max(1_000).optional(),
 });
-
-/** Where a socket begins: `gap` where its cursor was of another log. */
-interface Start {
-  readonly offset: number;
-  readonly gap?: Cursor;
-}
 
 /**
  * Sets what sockets hear. A socket is live, in an audience, or catches up: from its cursor, from the values that a new
@@ -112,13 +100,9 @@ export class Listening {
     this.#audiences.leave(socket);
   }
 
-  #startOf(after: Cursor | "start" | undefined): Start | undefined {
+  #startOf(after: ListenRequest["after"]): ReturnType<typeof startAfter> {
     if (after === undefined) return { offset: this.#publisher.head };
-    if (after === "start") return { offset: 0 };
-    const parts = partsOf(after);
-    if (parts !== undefined && parts.epoch !== this.#log.epoch) return { offset: 0, gap: after };
-    const offset = offsetIn(after, this.#log.epoch, this.#publisher.head);
-    return offset === undefined ? undefined : { offset };
+    return after === "start" ? { offset: 0 } : startAfter(after, this.#log.epoch, this.#publisher.head);
   }
 
   /** The part of the filter of which a new listener gets the last values; undefined where there is none. */

@@ -68,7 +68,7 @@ export interface FollowOptions {
   /** Where a new name begins: from `"now"` on (default), at the `"start"`, at a time (RFC 3339) or after a cursor. */
   readonly from?: "now" | "start" | Cursor | { readonly time: string };
   readonly rooms?: readonly string[];
-  /** How many handlers run at once, of different keys. Default 16. */
+  /** How many handlers run at once, of different keys. 1: strictly one after the other, in the order of the log. Default 16. */
   readonly concurrency?: number;
   /** How often a handler is called for one event before it is parked. Default 5. */
   readonly attempts?: number;
@@ -81,6 +81,8 @@ export interface FollowOptions {
 /** A running `follow`. */
 export interface Following {
   readonly as: string;
+  /** The identity of the log that it follows: offsets count within it. Undefined before `ready`. */
+  readonly epoch: string | undefined;
   /** Resolves when the hub knows of it; rejects when it was refused. */
   ready(): Promise<void>;
   /** Hands out nothing more, and waits for handlers that run. The name stays: following again goes on from there. */
@@ -159,6 +161,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   readonly #speaker: Speaker;
   readonly #listener: Listener;
   readonly #onError: (error: unknown, meta?: Meta) => void;
+  readonly #onGap: (gap: Gap) => void;
   readonly #followers = new Map<string, Follower>();
   #connection: Connection = { status: "connecting" };
   #ending: Promise<void> | undefined;
@@ -170,6 +173,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     const { url, role, id, rooms, from, outbox, outboxEvents, onStatus, onError, onGap } = options;
     this.#onStatus = onStatus;
     this.#onError = onError ?? ((error) => console.error(error));
+    this.#onGap = onGap ?? ((gap) => console.warn("events are missing", gap));
     const store = outbox && openOutboxStore(outbox);
     this.#socket = io(`${url.replace(/\/$/, "")}/${contract.name}`, {
       auth: { role, id, protocol: protocolVersion },
@@ -185,7 +189,6 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       from: from ?? "now",
       rooms,
       onError: this.#onError,
-      onGap: onGap ?? ((gap) => console.warn("events are missing", gap)),
       onSettled: (refusal) => this.#settleReady(refusal),
     });
     this.#attach();
@@ -253,12 +256,20 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       backoffMs,
       handler: handler as FollowHandler,
       onError: this.#onError,
+      onGap: this.#onGap,
       onEnd,
     });
     this.#followers.get(as)?.end(new OrreryError("FOLLOWER_TAKEN_OVER"));
     this.#followers.set(as, follower);
     if (this.#isWelcome) follower.welcome();
-    return { as, ready: () => follower.ready(), stop: () => this.#unfollow(follower) };
+    return {
+      as,
+      get epoch() {
+        return follower.epoch;
+      },
+      ready: () => follower.ready(),
+      stop: () => this.#unfollow(follower),
+    };
   }
 
   async followers(): Promise<readonly FollowerStatus[]> {
@@ -341,7 +352,10 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       const told = (error as { data?: ErrorBody }).data;
       if (told?.code !== undefined) this.#happened({ kind: "told", error: told, isHandshake: true });
     });
-    socket.on("hub:gap", (gap) => this.#listener.skip(gap));
+    socket.on("hub:gap", (gap) => {
+      if (gap.as === undefined) this.#listener.skip(gap);
+      this.#onGap(gap);
+    });
     socket.on(
       "hub:deliver",
       (delivery, ack) => void this.#followers.get(delivery.as)?.deliver(delivery, ack),

@@ -1,9 +1,11 @@
 import {
   type Ack,
+  type Cursor,
   type Delivery,
   type DeliveryReply,
   type ErrorBody,
   type FollowRequest,
+  type Gap,
   type HeardEntry,
   type Meta,
   OrreryError,
@@ -20,6 +22,7 @@ export interface FollowerOptions {
   readonly backoffMs: number;
   readonly handler: FollowHandler;
   readonly onError: (error: unknown, meta?: Meta) => void;
+  readonly onGap: (gap: Gap) => void;
   readonly onEnd: (reason: OrreryError) => void;
 }
 
@@ -40,6 +43,8 @@ export class Follower {
   #running = 0;
   #whenIdle: (() => void)[] = [];
   #state: "waiting" | "following" | "ended" = "waiting";
+  /** Where the hub said that deliveries begin, on the latest connection. */
+  #cursor: Cursor | undefined;
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   constructor(socket: HubSocket, options: FollowerOptions) {
@@ -50,6 +55,11 @@ export class Follower {
 
   get as(): string {
     return this.#options.request.as;
+  }
+
+  /** The identity of the log that it follows; undefined before `ready`. */
+  get epoch(): string | undefined {
+    return this.#cursor?.slice(0, this.#cursor.indexOf(":"));
   }
 
   get isEnded(): boolean {
@@ -71,9 +81,20 @@ export class Follower {
     this.#socket.emit("hub:follow", this.#options.request, (reply) => {
       if (this.isEnded) return;
       if (!reply.ok) return this.end(OrreryError.from(reply.error));
+      this.#begin(reply.cursor);
       this.#state = "following";
       for (const { resolve } of this.#waitingForReady.splice(0)) resolve();
     });
+  }
+
+  #begin(cursor: Cursor): void {
+    const before = this.#cursor;
+    const { epoch } = this;
+    this.#cursor = cursor;
+    if (before === undefined || epoch === this.epoch) return;
+    // The hub has another log: its offsets tell of other events.
+    this.#outcomes.clear();
+    this.#options.onGap({ reason: "epoch", after: before, until: cursor, as: this.as });
   }
 
   lose(): void {
@@ -112,7 +133,9 @@ export class Follower {
     const { offset = 0, subject } = entry[2];
     const known = this.#outcomes.get(offset);
     if (known !== undefined) return known;
-    const outcome = this.#queue.run(subject, () => this.#handle(entry));
+    // One at a time means in the order of the log, too.
+    const key = this.#options.concurrency === 1 ? "" : subject;
+    const outcome = this.#queue.run(key, () => this.#handle(entry));
     this.#outcomes.set(offset, outcome);
     if (this.#outcomes.size > remembered) {
       const [oldest] = this.#outcomes.keys();

@@ -14,7 +14,6 @@ export interface ListenerOptions {
   readonly from: "now" | "start" | Cursor;
   readonly rooms: readonly string[] | undefined;
   readonly onError: (error: unknown, meta?: Meta) => void;
-  readonly onGap: (gap: Gap) => void;
   /** What is listened to is in effect, or, with an error, was refused. */
   readonly onSettled: (refusal?: OrreryError) => void;
 }
@@ -88,8 +87,7 @@ export class Listener {
 
   /** Nothing can be told of what lies before. */
   skip(gap: Gap): void {
-    if (gap.as === undefined) this.#moveTo(gap.until);
-    this.#options.onGap(gap);
+    this.#moveTo(gap.until);
   }
 
   #hear(entry: HeardEntry): void {

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { OrreryError } from "@orrery/contracts";
 import type { OutboxOptions, OutboxStore, StoredEntry } from "./outbox-store.ts";
@@ -19,12 +19,13 @@ export function openOutboxStore(options: OutboxOptions): OutboxStore {
 
 /**
  * A process that is killed loses nothing that it has written: the lines are the operating system's by then. They are not
- * synced, so a machine that loses power may lose the newest of them; events have no receipt until the hub has them.
+ * synced, so a machine that loses power may lose the newest of them; events have no receipt until the hub has them. File
+ * and lock are there only while something waits, so a process may have thousands of outboxes.
  */
 class FileStore implements OutboxStore {
   readonly #file: string;
   readonly #waiting = new Map<string, StoredEntry>();
-  #handle: FileHandle | undefined;
+  #isLocked = false;
   #bytes = 0;
   #put = 0;
   /** One write after the other. */
@@ -36,11 +37,12 @@ class FileStore implements OutboxStore {
 
   async open(): Promise<readonly StoredEntry[]> {
     await mkdir(dirname(this.#file), { recursive: true });
-    await this.#lock();
     const text = await readFile(this.#file, "utf8").catch((error) => {
       if (error.code === "ENOENT") return "";
       throw error;
     });
+    if (text === "") return [];
+    await this.#lock();
     // A process that was killed while it wrote leaves a last line without an end.
     for (const line of text.slice(0, text.lastIndexOf("\n") + 1).split("\n")) {
       if (line !== "") this.#apply(JSON.parse(line));
@@ -59,18 +61,18 @@ class FileStore implements OutboxStore {
 
   async close(): Promise<void> {
     await this.#last.catch(() => undefined);
-    await this.#handle?.close();
-    this.#handle = undefined;
-    await rm(this.#lockFile, { force: true });
+    await this.#unlock();
   }
 
   #append(lines: readonly Line[]): Promise<void> {
     const write = async () => {
-      const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-      await this.#handle?.appendFile(text);
-      this.#bytes += text.length;
+      if (!this.#isLocked) await this.#lock();
       for (const line of lines) this.#apply(line);
-      if (this.#bytes > compactBytes && this.#waiting.size * 2 < this.#put) await this.#compact();
+      const isMostlyOver = this.#bytes > compactBytes && this.#waiting.size * 2 < this.#put;
+      if (this.#waiting.size === 0 || isMostlyOver) return this.#compact();
+      const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+      await appendFile(this.#file, text);
+      this.#bytes += text.length;
     };
     this.#last = this.#last.then(write, write);
     return this.#last;
@@ -85,14 +87,17 @@ class FileStore implements OutboxStore {
     }
   }
 
+  /** Writes the file anew with what waits; without it where nothing does. */
   async #compact(): Promise<void> {
     const text = [...this.#waiting.values()].map((entry) => `${JSON.stringify(entry)}\n`).join("");
-    await writeFile(`${this.#file}.new`, text);
-    await rename(`${this.#file}.new`, this.#file);
-    await this.#handle?.close();
-    this.#handle = await open(this.#file, "a");
     this.#bytes = text.length;
     this.#put = this.#waiting.size;
+    if (text === "") {
+      await rm(this.#file, { force: true });
+      return this.#unlock();
+    }
+    await writeFile(`${this.#file}.new`, text);
+    await rename(`${this.#file}.new`, this.#file);
   }
 
   get #lockFile(): string {
@@ -103,15 +108,23 @@ class FileStore implements OutboxStore {
   async #lock(): Promise<void> {
     for (;;) {
       try {
-        return await writeFile(this.#lockFile, String(process.pid), { flag: "wx" });
+        await writeFile(this.#lockFile, String(process.pid), { flag: "wx" });
+        this.#isLocked = true;
+        return;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       }
       const holder = Number(await readFile(this.#lockFile, "utf8").catch(() => ""));
-      if (isAlive(holder))
+      if (isAlive(holder)) {
         throw new OrreryError("OUTBOX_LOCKED", { detail: `${this.#file}, by process ${holder}.` });
+      }
       await rm(this.#lockFile, { force: true });
     }
+  }
+
+  async #unlock(): Promise<void> {
+    if (this.#isLocked) await rm(this.#lockFile, { force: true });
+    this.#isLocked = false;
   }
 }
 

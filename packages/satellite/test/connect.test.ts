@@ -339,16 +339,16 @@ describe("on", () => {
 
   it("says so when the log has another history, and hears the new one from its start", async () => {
     await using first = await start();
-    const errors: unknown[] = [];
+    const gaps: unknown[] = [];
     await using logger = satellite(first, "logger", "l", {
       from: "another:12",
-      onError: (error) => void errors.push(error),
+      onGap: (gap) => void gaps.push(gap),
     });
     const { keys, untilKey } = ear(logger, "pickup");
     await using vendor = satellite(first, "vendor", "acme");
     await vendor.emit("pickup", parcel("p-1"));
     await untilKey("p-1");
-    expect(errors).toEqual([expect.objectContaining({ code: "HISTORY_CHANGED" })]);
+    expect(gaps).toEqual([{ reason: "epoch", after: "another:12", until: `${first.log.epoch}:0` }]);
     expect(keys()).toEqual(["p-1"]);
   });
 });
