@@ -9,7 +9,8 @@ interface Found {
   /** Where the next line begins. */
   readonly bytes: number;
   readonly epoch?: string;
-  readonly cursor?: Cursor;
+  /** Of the last line, within the epoch; 0 where it has none. */
+  readonly offset: number;
   readonly isUnknown: boolean;
 }
 
@@ -28,10 +29,8 @@ export async function openEventFile(path: string, onFault: (error: unknown) => v
   }
 }
 
-/** Events as lines, in the order of `append`. What arrives while a write is under way is written together after it. */
+/** Events as lines, in the order of `append`. */
 export class EventFile {
-  /** Up to where the file has the events of its log; undefined where it has none. */
-  readonly cursor: Cursor | undefined;
   /** The file has lines, and nothing tells which log they are from. */
   readonly isUnknown: boolean;
   readonly #path: string;
@@ -39,9 +38,9 @@ export class EventFile {
   readonly #onFault: (error: unknown) => void;
   #bytes: number;
   #epoch: string | undefined;
-  #waiting: { readonly epoch: string; readonly lines: string[] }[] = [];
-  #isWriting = false;
-  #written: Promise<void> = Promise.resolve();
+  #offset: number;
+  /** One write after the other. */
+  #written = Promise.resolve(false);
 
   constructor(path: string, file: FileHandle, found: Found, onFault: (error: unknown) => void) {
     this.#path = path;
@@ -49,44 +48,44 @@ export class EventFile {
     this.#onFault = onFault;
     this.#bytes = found.bytes;
     this.#epoch = found.epoch;
-    this.cursor = found.cursor;
+    this.#offset = found.offset;
     this.isUnknown = found.isUnknown;
   }
 
-  /** `epoch`: of the log that the event is from. */
-  append(line: string, epoch: string): void {
-    const last = this.#waiting.at(-1);
-    if (last?.epoch === epoch) last.lines.push(`${line}\n`);
-    else this.#waiting.push({ epoch, lines: [`${line}\n`] });
-    if (this.#isWriting) return;
-    this.#isWriting = true; // and stays so after a fault: a line may be torn
-    this.#written = this.#write().catch((cause) => {
+  /** Up to where the file has the events of its log; undefined where it has none. */
+  get cursor(): Cursor | undefined {
+    return this.#epoch === undefined ? undefined : `${this.#epoch}:${this.#offset}`;
+  }
+
+  /**
+   * Writes the event's line, unless the file has it, or a later one, already: resolves with whether it did, when the file
+   * has it; never, once a write has failed. `epoch`: of the log that the event is from.
+   */
+  append(line: string, epoch: string, offset: number): Promise<boolean> {
+    const write = async () => {
+      if (epoch !== this.#epoch) await this.#begin(epoch);
+      if (offset <= this.#offset) return false;
+      const bytes = Buffer.from(`${line}\n`);
+      await this.#file.appendFile(bytes);
+      this.#bytes += bytes.length;
+      this.#offset = offset;
+      return true;
+    };
+    this.#written = this.#written.then(write).catch((cause) => {
       this.#onFault(new Error(`${this.#path} cannot be written, so the logger ends`, { cause }));
+      return new Promise<never>(() => undefined); // a line may be torn: nothing comes after it, and nothing is called written
     });
+    return this.#written;
   }
 
-  /** Resolves when everything appended is written. */
   async close(): Promise<void> {
-    await this.#written;
     await this.#file.close();
-  }
-
-  async #write(): Promise<void> {
-    await Promise.resolve(); // the rest of this turn's events
-    while (this.#waiting.length > 0) {
-      for (const { epoch, lines } of this.#waiting.splice(0)) {
-        if (epoch !== this.#epoch) await this.#begin(epoch);
-        const bytes = Buffer.from(lines.join(""));
-        await this.#file.appendFile(bytes);
-        this.#bytes += bytes.length;
-      }
-    }
-    this.#isWriting = false;
   }
 
   async #begin(epoch: string): Promise<void> {
     await writeHistory(historyPath(this.#path), { epoch, fromByte: this.#bytes });
     this.#epoch = epoch;
+    this.#offset = 0;
   }
 }
 
@@ -94,18 +93,18 @@ const historyPath = (path: string): string => `${path}.epoch`;
 
 async function look(file: FileHandle, history: History | undefined): Promise<Found> {
   const { size } = await file.stat();
-  if (size === 0) return { bytes: 0, isUnknown: false };
+  if (size === 0) return { bytes: 0, offset: 0, isUnknown: false };
   const isKnown = history !== undefined && history.fromByte <= size;
   const lines = linesFromEnd(file, isKnown ? history.fromByte : 0, size);
   const torn = (await lines.next()).value?.length ?? 0;
   if (!isKnown) {
     // Maybe no file of ours: nothing is cut off, but lines begin on a line of their own.
     if (torn > 0) await file.appendFile("\n");
-    return { bytes: torn > 0 ? size + 1 : size, isUnknown: true };
+    return { bytes: torn > 0 ? size + 1 : size, offset: 0, isUnknown: true };
   }
   if (torn > 0) await file.truncate(size - torn);
   const { epoch } = history;
-  return { bytes: size - torn, epoch, cursor: `${epoch}:${await lastOffset(lines)}`, isUnknown: false };
+  return { bytes: size - torn, epoch, offset: await lastOffset(lines), isUnknown: false };
 }
 
 /** Of the last line that has one: events that are not kept have none. 0 where there is no such line. */

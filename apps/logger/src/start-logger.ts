@@ -1,12 +1,12 @@
-import { type EventName, OrreryError } from "@orrery/contracts";
+import type { Cursor, EventName } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
-import { connect } from "@orrery/satellite";
+import { connect, type Following } from "@orrery/satellite";
 import { openEventFile } from "./event-file.ts";
 import { lineOf } from "./line.ts";
 
 /**
- * Writes every event to the file, a line of JSON each, in the order of the log, and prints a short line. It goes on after
- * the last event that the file has, so the file is complete and without repeats however often the logger is killed.
+ * Follows every event, writes it to the file, a line of JSON each, in the order of the log, and prints a short line. It goes
+ * on after the last event that the file has, so the file is complete and without repeats however often the logger is killed.
  * Rejects with `CONFIG_INVALID` where the file cannot be opened.
  */
 export async function startLogger({
@@ -25,17 +25,21 @@ export async function startLogger({
   /** It cannot go on: the hub refused it, or the file cannot be written. Lines may be lost after this. */
   readonly onFault: (error: unknown) => void;
 }): Promise<{ stop(): Promise<void> }> {
-  const events = await openEventFile(file, onFault);
+  let isBroken = false;
+  const events = await openEventFile(file, (error) => {
+    isBroken = true;
+    onFault(error);
+  });
   print(`Writing to ${file}, for the hub at ${hubUrl}`);
   if (events.isUnknown) {
     print(`${file} does not tell which log it is from: all that the hub has kept is written after it.`);
   }
 
+  let isStopping = false;
   const satellite = connect(parcels, {
     url: hubUrl,
     role: "logger",
     id: loggerId,
-    from: events.cursor ?? "start",
     onStatus(status, reason) {
       if (status === "online") print("connected");
       if (status === "offline") print("connection lost, reconnecting");
@@ -43,30 +47,59 @@ export async function startLogger({
       print(`refused: ${reason?.code}`);
       onFault(reason);
     },
-    onError(error) {
-      if (!(error instanceof OrreryError && error.code === "HISTORY_CHANGED")) return onFault(error);
-      print("The hub has another log now: all that it has kept is written after what was there.");
+    onError: onFault,
+    onGap({ reason, after, until }) {
+      if (reason === "epoch") {
+        print("The hub has another log now: all that it has kept is written after what was there.");
+      } else {
+        print(
+          `The hub does not keep the events after ${after} up to ${until} any more: they are missing here.`,
+        );
+      }
     },
   });
 
   const printSoon = gathered(print);
-  for (const event of Object.keys(parcels.events) as EventName<Parcels>[]) {
-    satellite.on(event, (data, meta) => {
-      events.append(JSON.stringify({ event, time: meta.time, data, meta }), epochOf(satellite.cursor));
-      printSoon(lineOf(event, data, meta));
-    });
-  }
+  const follow = () =>
+    satellite.follow(
+      Object.keys(parcels.events) as EventName<Parcels>[],
+      { as: followerName, from: events.cursor ?? "start", concurrency: 1, onEnd: onFault },
+      async (data, { attempt: _, ...meta }) => {
+        const { type, time, offset = 0 } = meta;
+        const line = JSON.stringify({ event: type, time, data, meta });
+        const isNew = await events.append(line, following?.epoch ?? "", offset);
+        if (isNew) printSoon(lineOf(type as EventName<Parcels>, data, meta));
+      },
+    );
+  let following: Following | undefined;
+  const begin = async () => {
+    // What counts is the file: it may have been put back, or away, since the hub was told how far it is.
+    const known = (await satellite.followers()).find(({ as }) => as === followerName);
+    if (known !== undefined && isBeyond(known.cursor, events.cursor)) await satellite.forget(followerName);
+    following = follow();
+  };
+  begin().catch((error) => {
+    if (!isStopping) onFault(error);
+  });
 
   return {
     async stop() {
+      isStopping = true;
+      if (!isBroken) await following?.stop(); // a handler whose line was not written never ends
       await satellite.close();
       await events.close();
     },
   };
 }
 
-/** An event is heard only when there is a cursor. */
-const epochOf = (cursor = ""): string => cursor.slice(0, cursor.indexOf(":"));
+/** The name under which the hub keeps the logger's cursor. */
+const followerName = "events-file";
+
+function isBeyond(cursor: Cursor, of: Cursor | undefined): boolean {
+  const [epoch, offset] = cursor.split(":");
+  const [ofEpoch, ofOffset] = of?.split(":") ?? [];
+  return Number(offset) > (epoch === ofEpoch ? Number(ofOffset) : 0);
+}
 
 /** One call for all lines of a turn: a hub's packet may bring hundreds. */
 function gathered(print: (lines: string) => void): (line: string) => void {

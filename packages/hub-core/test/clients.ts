@@ -24,7 +24,7 @@ export class PlainClient implements AsyncDisposable {
       ...options,
     });
     this.socket.onAny((event: string, first: unknown, second: unknown, ack?: (reply: null) => void) => {
-      if (event === "hub:events") {
+      if (event === "hub:events" || event === "hub:latest") {
         for (const [name, data, meta] of first as [string, Record<string, unknown>, Meta][]) {
           this.heard.push({ event: name, data, meta });
         }

@@ -26,8 +26,11 @@ export interface FollowerOptions {
   readonly onEnd: (reason: OrreryError) => void;
 }
 
-/** What became of one event: undefined when it was handled. */
-type Outcome = undefined | { readonly offset: number; readonly attempts: number; readonly error: string };
+/** What became of one event. `skipped`: the follower ended before its turn, so it comes again. */
+type Outcome =
+  | "handled"
+  | "skipped"
+  | { readonly offset: number; readonly attempts: number; readonly error: string };
 
 /** Outcomes that are remembered, so that what comes again after a lost connection is not handled again. */
 const remembered = 10_000;
@@ -40,7 +43,7 @@ export class Follower {
   readonly #queue: KeyedQueue;
   readonly #outcomes = new Map<number, Promise<Outcome>>();
   readonly #ending = new AbortController();
-  #running = 0;
+  #openDeliveries = 0;
   #whenIdle: (() => void)[] = [];
   #state: "waiting" | "following" | "ended" = "waiting";
   /** Where the hub said that deliveries begin, on the latest connection. */
@@ -102,10 +105,14 @@ export class Follower {
   }
 
   async deliver({ events }: Delivery, ack: Ack<DeliveryReply>): Promise<void> {
+    this.#openDeliveries += 1;
     const outcomes = await Promise.all(events.map((entry) => this.#outcomeOf(entry)));
-    if (this.#ending.signal.aborted) return; // not all were handled: they come again
-    const parked = outcomes.filter((outcome) => outcome !== undefined);
-    ack(parked.length === 0 ? {} : { parked });
+    if (!outcomes.includes("skipped")) {
+      const parked = outcomes.filter((outcome) => typeof outcome === "object");
+      ack(parked.length === 0 ? {} : { parked });
+    }
+    this.#openDeliveries -= 1;
+    if (this.#openDeliveries === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   /** The hub has ended it, or refused it. */
@@ -124,9 +131,9 @@ export class Follower {
     if (reason !== undefined) this.#options.onEnd(reason);
   }
 
-  /** Resolves when no handler runs. */
+  /** Resolves when no handler runs, and what is handled was answered. */
   async idle(): Promise<void> {
-    if (this.#running > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    if (this.#openDeliveries > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   #outcomeOf(entry: HeardEntry): Promise<Outcome> {
@@ -147,21 +154,17 @@ export class Follower {
   async #handle(entry: HeardEntry): Promise<Outcome> {
     const [, data, meta] = entry;
     const { attempts, handler, onError } = this.#options;
-    for (let attempt = 1; ; attempt += 1) {
-      if (this.#ending.signal.aborted) return undefined;
-      this.#running += 1;
+    for (let attempt = 1; !this.#ending.signal.aborted; attempt += 1) {
       try {
         await handler(data as never, { ...meta, attempt });
-        return undefined;
+        return "handled";
       } catch (error) {
         onError(error, { ...meta, attempt });
         if (attempt >= attempts) return this.#park(meta, attempt, error);
-      } finally {
-        this.#running -= 1;
-        if (this.#running === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
       }
       await this.#backoff(attempt);
     }
+    return "skipped";
   }
 
   #park({ offset = 0 }: Meta, attempts: number, error: unknown): Outcome {

@@ -1,0 +1,102 @@
+import { startHub, type TestHub } from "../src/testing.ts";
+import { unsentBytes } from "../src/unsent.ts";
+import { PlainClient } from "./clients.ts";
+import { house } from "./house.ts";
+import { heldBytes, hubEndOf, readOn, stall } from "./stall.ts";
+
+const contracts = [house];
+const limits = { unsentBytes: 200_000, unsentCheckMs: 10, tailBytes: 1 };
+const text = "x".repeat(8_000);
+/** More than the system's own buffers hold for a connection, several times over. */
+const flood = 4_000;
+
+const connect = (hub: TestHub, auth: object) => new PlainClient(`${hub.url}/house`, auth).connected();
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** Says that many notes, and after each tenth one a mood of one of three, always another one. */
+async function speak(client: PlainClient, from: number, count: number): Promise<void> {
+  const entries = Array.from({ length: count }, (_, place) => from + place).flatMap((n) => [
+    ["said", { id: `${n}`, text }],
+    ...(n % 10 === 0 ? [["mood", { who: `w${n % 3}`, mood: `${n}` }]] : []),
+  ]);
+  for (let start = 0; start < entries.length; start += 50) {
+    const reply = await client.socket.emitWithAck("hub:emit", entries.slice(start, start + 50));
+    expect(reply.receipts.every(({ ok }: { ok: boolean }) => ok)).toBe(true);
+  }
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, place) => `${place}`);
+const saidOf = ({ heard }: PlainClient) => heard.filter(({ event }) => event === "said");
+const moodsOf = ({ heard }: PlainClient) => heard.filter(({ event }) => event === "mood");
+
+async function hears(client: PlainClient, id: string): Promise<void> {
+  while (saidOf(client).at(-1)?.data.id !== id) await turn();
+}
+
+describe.each([
+  ["plain", {}],
+  ["batched", { protocol: 1 }],
+])("a %s listener that stops reading", (_form, protocol) => {
+  const listen = async (hub: TestHub, id: string) => {
+    const client = await connect(hub, { role: "guest", id, ...protocol });
+    const events = ["said", "mood"];
+    if ("protocol" in protocol) await client.socket.emitWithAck("hub:listen", { events });
+    return client;
+  };
+
+  it("costs the hub no more than its limit, delays nobody, and gets everything in order when it reads again", async () => {
+    await using hub = await startHub({ contracts, limits });
+    await using speaker = await connect(hub, { role: "host", id: "s", protocol: 1 });
+    await using slow = await listen(hub, "slow");
+    await using healthy = await listen(hub, "healthy");
+    await speak(speaker, 0, 100);
+    await Promise.all([hears(slow, "99"), hears(healthy, "99")]);
+
+    stall(slow);
+    const hubEnd = hubEndOf(hub, "slow");
+    let mostHeld = 0;
+    let mostUnsent = 0;
+    let isOver = false;
+    const watching = (async () => {
+      while (!isOver) {
+        mostHeld = Math.max(mostHeld, heldBytes(hubEnd));
+        mostUnsent = Math.max(mostUnsent, unsentBytes(hubEnd));
+        await turn();
+      }
+    })();
+    await speak(speaker, 100, flood);
+    await hears(healthy, `${flood + 99}`);
+    isOver = true;
+    await watching;
+    // A page of the log, and what one look at the connections finds too late.
+    const most = 8_000_000;
+    expect(mostHeld).toBeLessThan(most);
+    expect(flood * text.length).toBeGreaterThan(3 * most);
+    expect(mostUnsent).toBeGreaterThan(limits.unsentBytes);
+    expect(saidOf(healthy).map(({ data }) => data.id)).toEqual(numbers(flood + 100));
+
+    readOn(slow);
+    await hears(slow, `${flood + 99}`);
+    await speak(speaker, flood + 100, 1);
+    await Promise.all([hears(slow, `${flood + 100}`), hears(healthy, `${flood + 100}`)]);
+    expect(saidOf(slow).map(({ data }) => data.id)).toEqual(numbers(flood + 101));
+    const offsets = slow.heard.map(({ meta }) => meta.offset as number);
+    expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
+    // Of moods it gets those that were the newest when it was served.
+    const last = (client: PlainClient) =>
+      new Map(moodsOf(client).map(({ data, meta }) => [data.who, meta.offset]));
+    expect([...last(slow)].sort()).toEqual([...last(healthy)].sort());
+    expect(moodsOf(slow).length).toBeLessThan(moodsOf(healthy).length / 2);
+  });
+});
+
+it("a hub closes within its time although a connection reads nothing", async () => {
+  await using hub = await startHub({ contracts, limits: { ...limits, closeMs: 100 } });
+  await using speaker = await connect(hub, { role: "host", id: "s", protocol: 1 });
+  await using slow = await connect(hub, { role: "guest", id: "slow" });
+  stall(slow);
+  await speak(speaker, 0, flood / 4);
+  const beganMs = performance.now();
+  await hub.stop();
+  expect(performance.now() - beganMs).toBeLessThan(2_000);
+});
