@@ -19,19 +19,25 @@ await runProcess("vendor", async () => {
       VENDOR_ORDERS: z.string().default(existsSync(shippedOrders) ? shippedOrders : "none"),
       VENDOR_SPEED: speedVariable.default(2),
       VENDOR_INTERVAL_MS: positiveVariable.default(1_000),
+      VENDOR_OUTBOX: z.string().default("./.orrery/outbox"),
     }),
   );
   const hubUrl = environment.HUB_URL;
-  const file = environment.VENDOR_ORDERS;
+  const { VENDOR_ORDERS: file, VENDOR_OUTBOX: outbox } = environment;
 
   if (file === "none") {
     const intervalMs = environment.VENDOR_INTERVAL_MS;
     print(`Making up an order every ${intervalMs} ms, for the hub at ${hubUrl}`);
-    return startVendor({ hubUrl, print, play: makeUp({ orders: madeUpOrders(), intervalMs, print }) });
+    return startVendor({
+      hubUrl,
+      outbox,
+      print,
+      play: makeUp({ orders: madeUpOrders(), intervalMs, print }),
+    });
   }
   const { orders, faults } = await readOrders(file);
   print(`Replaying ${orders.length} orders of ${file}, for the hub at ${hubUrl}`);
   const secondsPerDay = environment.VENDOR_SPEED;
   const play = replay({ fileName: basename(file), orders, faults, secondsPerDay, print });
-  return startVendor({ hubUrl, print, play });
+  return startVendor({ hubUrl, outbox, print, play });
 });

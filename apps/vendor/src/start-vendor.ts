@@ -13,22 +13,28 @@ export type Play = (ask: Ask, signal: AbortSignal) => Promise<void>;
 /** Plays orders to the hub, thanks the customers for as long as it runs. */
 export function startVendor({
   hubUrl,
+  outbox,
   play,
   print,
 }: {
   readonly hubUrl: string;
+  /** Directory for what has no receipt yet: the next run says it first. */
+  readonly outbox: string;
   readonly play: Play;
   readonly print: (line: string) => void;
 }): { stop(): Promise<void> } {
   const stopping = new AbortController();
-  const vendors = new Vendors({ hubUrl, print });
+  const vendors = new Vendors({ hubUrl, outbox, print });
   const ask: Ask = async (parcel) => {
     stopping.signal.throwIfAborted(); // no new satellites when those there are were closed
     return vendors.ask(parcel);
   };
-  const playing = play(ask, stopping.signal).catch((error: unknown) => {
-    if (!stopping.signal.aborted) throw error;
-  });
+  const playing = vendors
+    .resume()
+    .then(() => play(ask, stopping.signal))
+    .catch((error: unknown) => {
+      if (!stopping.signal.aborted) throw error;
+    });
   return {
     async stop() {
       stopping.abort();

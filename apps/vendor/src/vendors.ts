@@ -1,4 +1,6 @@
-import { type DataOut, OrreryError, type ReceiptOf } from "@orrery/contracts";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { DataOut, OrreryError, ReceiptOf } from "@orrery/contracts";
 import { type Parcel, type Parcels, parcels } from "@orrery/contracts/parcels";
 import { connect, type Satellite, type Status } from "@orrery/satellite";
 
@@ -8,14 +10,36 @@ import { connect, type Satellite, type Status } from "@orrery/satellite";
  */
 export class Vendors {
   readonly #hubUrl: string;
+  readonly #outbox: string;
   readonly #print: (line: string) => void;
   readonly #satellites = new Map<string, Satellite<Parcels>>();
   readonly #online = new Set<string>();
   #isHistoryTold = false;
 
-  constructor({ hubUrl, print }: { readonly hubUrl: string; readonly print: (line: string) => void }) {
+  /** `outbox`: a directory, with a file for each vendor that waits for a receipt. */
+  constructor({
+    hubUrl,
+    outbox,
+    print,
+  }: {
+    readonly hubUrl: string;
+    readonly outbox: string;
+    readonly print: (line: string) => void;
+  }) {
     this.#hubUrl = hubUrl;
+    this.#outbox = outbox;
     this.#print = print;
+  }
+
+  /** Connects the vendors whose pickups an earlier run could not say any more: they say them now. */
+  async resume(): Promise<void> {
+    const files = await readdir(this.#outbox).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return [];
+      throw error;
+    });
+    for (const file of files) {
+      if (file.endsWith(suffix)) this.#satelliteOf(file.slice(0, -suffix.length));
+    }
   }
 
   /**
@@ -24,17 +48,20 @@ export class Vendors {
    */
   ask(parcel: Parcel): Promise<ReceiptOf<"log">> {
     const { parcelId, vendorId } = parcel;
-    let satellite = this.#satellites.get(vendorId);
-    if (satellite === undefined) {
-      satellite = this.#connect(vendorId);
-      this.#satellites.set(vendorId, satellite);
-    }
-    return satellite.emit("pickup", parcel, { id: `pickup:${parcelId}` });
+    return this.#satelliteOf(vendorId).emit("pickup", parcel, { id: `pickup:${parcelId}` });
   }
 
   /** Waits for receipts that are due. */
   async close(): Promise<void> {
     await Promise.all([...this.#satellites.values()].map((satellite) => satellite.close()));
+  }
+
+  #satelliteOf(vendorId: string): Satellite<Parcels> {
+    const known = this.#satellites.get(vendorId);
+    if (known !== undefined) return known;
+    const satellite = this.#connect(vendorId);
+    this.#satellites.set(vendorId, satellite);
+    return satellite;
   }
 
   #connect(vendorId: string): Satellite<Parcels> {
@@ -43,7 +70,9 @@ export class Vendors {
       role: "vendor",
       id: vendorId,
       onStatus: (status, reason) => this.#follow(vendorId, status, reason),
-      onError: (error) => this.#report(vendorId, error),
+      outbox: { file: join(this.#outbox, `${vendorId}${suffix}`) },
+      onError: (error) => this.#print(`vendor ${vendorId}: ${String(error)}`),
+      onGap: () => this.#tellHistory(),
     }).on("delivered", (delivered) => this.#print(thanks(delivered)));
   }
 
@@ -59,15 +88,16 @@ export class Vendors {
     if (status === "refused") this.#print(`vendor ${vendorId} refused: ${reason?.code} ${reason?.message}`);
   }
 
-  #report(vendorId: string, error: unknown): void {
-    if (!(error instanceof OrreryError && error.code === "HISTORY_CHANGED")) {
-      this.#print(`vendor ${vendorId}: ${String(error)}`);
-    } else if (!this.#isHistoryTold) {
-      this.#isHistoryTold = true;
-      this.#print("The hub has another log now: what was asked for before is not in it.");
-    }
+  /** Once for all vendors. */
+  #tellHistory(): void {
+    if (this.#isHistoryTold) return;
+    this.#isHistoryTold = true;
+    this.#print("The hub has another log now, or does not keep all of it: some deliveries were missed.");
   }
 }
+
+/** Of a vendor's file in the outbox. */
+const suffix = ".jsonl";
 
 function thanks({ parcelId, driverId, customer }: DataOut<Parcels, "delivered">): string {
   const { name, city, state } = customer;

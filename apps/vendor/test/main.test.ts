@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
@@ -16,10 +16,19 @@ async function temporaryFile(content: string) {
 }
 
 describe("the vendor's process", () => {
+  let directory = "";
+  /** With an outbox of the test's own. */
+  const run = (env: Readonly<Record<string, string>>) =>
+    runMain(main, { VENDOR_OUTBOX: join(directory, "outbox"), ...env });
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), "orrery-vendor-"));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
   it("replays the shipped orders and ends with code 0 when told to", async () => {
     await using hub = await startHub({ contracts: [parcels] });
     await using observer = observe(parcels, hub.url, "logger");
-    await using vendor = runMain(main, { HUB_URL: hub.url, VENDOR_SPEED: "max" });
+    await using vendor = run({ HUB_URL: hub.url, VENDOR_SPEED: "max" });
     await vendor.lines.seen(/^orders.csv is at its end: 472 pickups asked for, 0/);
     await observer.hears(472);
     vendor.send("SIGTERM");
@@ -31,14 +40,14 @@ describe("the vendor's process", () => {
     await hub.stop();
     const env = { HUB_URL: hub.url, VENDOR_SPEED: "max" };
     {
-      await using vendor = runMain(main, env);
+      await using vendor = run(env);
       await vendor.lines.seen(/^Replaying 472 orders/);
       await hub.start();
       await using observer = observe(parcels, hub.url, "logger");
       await observer.hears(50);
       vendor.send("SIGKILL");
     }
-    await using again = runMain(main, env);
+    await using again = run(env);
     await again.lines.seen(/were asked for before, going on with the rest$/);
     await again.lines.seen(/^orders.csv is at its end/);
     await using observer = observe(parcels, hub.url, "logger");
@@ -57,7 +66,7 @@ describe("the vendor's process", () => {
         "p-3,acme,sao paulo,SP,2017-07-01T10:15:00Z,,",
       ].join("\n"),
     );
-    await using vendor = runMain(main, { HUB_URL: hub.url, VENDOR_ORDERS: file.path });
+    await using vendor = run({ HUB_URL: hub.url, VENDOR_ORDERS: file.path });
     await vendor.lines.seen(/at its end: 2 pickups/);
     expect(vendor.lines.all).toContain(
       "orders.csv line 3: pickup_at: expected a time such as 2017-07-01T09:30:00Z, skipped",
@@ -67,15 +76,39 @@ describe("the vendor's process", () => {
   it("makes up orders where there is no file", async () => {
     await using hub = await startHub({ contracts: [parcels] });
     await using observer = observe(parcels, hub.url, "logger");
-    await using vendor = runMain(main, { HUB_URL: hub.url, VENDOR_ORDERS: "none", VENDOR_INTERVAL_MS: "5" });
+    await using vendor = run({ HUB_URL: hub.url, VENDOR_ORDERS: "none", VENDOR_INTERVAL_MS: "5" });
     await observer.hears(3);
     vendor.send("SIGTERM");
     expect(await vendor.ended).toBe(0);
     expect(observer.heard[0]?.data).toMatchObject({ customer: { name: expect.any(String) } });
   });
 
+  it("says first, when it is started again, what it was killed with before a hub could take it", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await hub.stop();
+    const env = { HUB_URL: hub.url, VENDOR_ORDERS: "none" };
+    {
+      await using killed = run({ ...env, VENDOR_INTERVAL_MS: "1" });
+      const outbox = join(directory, "outbox");
+      const waits = async () => {
+        const files = await readdir(outbox).catch(() => []);
+        const texts = await Promise.all(
+          files.map((file) => readFile(join(outbox, file), "utf8").catch(() => "")),
+        );
+        return texts.some((text) => text.endsWith("\n"));
+      };
+      while (!(await waits())) await new Promise((resolve) => setImmediate(resolve));
+      killed.send("SIGKILL");
+    }
+    await hub.start();
+    await using _again = run({ ...env, VENDOR_INTERVAL_MS: "100000" });
+    await using observer = observe(parcels, hub.url, "logger");
+    await observer.hears(2); // the one that waited, and the new run's own first one
+    expect(new Set(observer.keysOf("pickup")).size).toBe(2);
+  });
+
   it("ends with code 78 and says which file when the one it was given is not there", async () => {
-    await using vendor = runMain(main, { VENDOR_ORDERS: "/no/such/file.csv" });
+    await using vendor = run({ VENDOR_ORDERS: "/no/such/file.csv" });
     expect(await vendor.ended).toBe(78);
     expect(vendor.lines.all.join()).toContain("/no/such/file.csv cannot be read");
   });

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import type { Order } from "@orrery/order-file";
@@ -21,6 +24,12 @@ const ordersOf = (count: number): Order[] =>
   }));
 const idsOf = (orders: readonly Order[]) => orders.map(({ parcelId }) => parcelId);
 
+let outbox = "";
+beforeEach(async () => {
+  outbox = await mkdtemp(join(tmpdir(), "orrery-outbox-"));
+});
+afterEach(() => rm(outbox, { recursive: true }));
+
 function vendor(hubUrl: string, orders: readonly Order[], options: { secondsPerDay?: number } = {}) {
   const lines = new Lines();
   const play = replay({
@@ -31,7 +40,7 @@ function vendor(hubUrl: string, orders: readonly Order[], options: { secondsPerD
     print: lines.print,
     ...options,
   });
-  const running = startVendor({ hubUrl, print: lines.print, play });
+  const running = startVendor({ hubUrl, outbox, print: lines.print, play });
   const stop = () => running.stop();
   return { lines, stop, [Symbol.asyncDispose]: stop };
 }
@@ -97,7 +106,7 @@ describe("a vendor that replays orders", () => {
       secondsPerDay: 0,
       print: lines.print,
     });
-    const running = startVendor({ hubUrl: hub.url, print: lines.print, play });
+    const running = startVendor({ hubUrl: hub.url, outbox, print: lines.print, play });
     await using _vendor = { [Symbol.asyncDispose]: () => running.stop() };
     await lines.seen(/at its end/);
     await observer.hears(2);
@@ -155,6 +164,7 @@ it("thanks each customer for whom one of its vendors hears that the parcel was d
     { parcelId: "p-2", vendorId: "bolt", customer: { name: "Ana Souza", ...places } },
   ];
   const running = startVendor({
+    outbox,
     hubUrl: hub.url,
     print: lines.print,
     play: async (ask) => {
