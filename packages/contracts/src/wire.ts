@@ -166,6 +166,8 @@ export type ServerToClientEvents<C extends Contract = Contract> = {
   "hub:events": (events: readonly HeardEntry[], ack?: Ack<null>) => void;
   /** The last value per key of events that the satellite begins to listen to; live ones come after it. */
   "hub:latest": (events: readonly HeardEntry[], ack?: Ack<null>) => void;
+  /** Now and then, to a live listener: it has been sent all that it wants up to this offset, heard or not. */
+  "hub:reached": (offset: number) => void;
   "hub:gap": (gap: Gap) => void;
   "hub:deliver": (delivery: Delivery, ack: Ack<DeliveryReply>) => void;
   /** The hub has ended the follower on this connection, for example because another one took it over. */

@@ -93,6 +93,13 @@ export class Audiences {
     }
   }
 
+  /** Tells live listeners that they have been sent all that they want up to the offset: they need not read it again. */
+  reached(offset: number): void {
+    for (const { room, form } of this.#audiences.values()) {
+      if (form === "batched") this.#namespace.to(room).emit("hub:reached", offset);
+    }
+  }
+
   #index(audience: Audience): void {
     for (const [event, rooms] of audience.filter.events) {
       let wanting = this.#wanting.get(event);

@@ -91,6 +91,12 @@ export function createHub({
     },
   );
 
+  const connections = new Set<HubSocket["conn"]>();
+  io.engine.on("connection", (connection: HubSocket["conn"]) => {
+    connections.add(connection);
+    connection.once("close", () => connections.delete(connection));
+  });
+
   const audiences = new Map<string, Audiences>();
   const tail = new Tail(log.head, limits.tailBytes);
   const publisher = new Publisher(log, limits, logger, (events) => {
@@ -102,6 +108,8 @@ export function createHub({
   const served: Receiver[] = [];
   const watch = setInterval(moveSlowOnes, limits.unsentCheckMs);
   watch.unref();
+  const tell = setInterval(tellReached, limits.reachedMs);
+  tell.unref();
 
   for (const contract of contracts) serve(contract);
   refuseOtherNamespaces(io);
@@ -172,6 +180,10 @@ export function createHub({
     }
   }
 
+  function tellReached(): void {
+    for (const ours of audiences.values()) ours.reached(publisher.head);
+  }
+
   /** Connections that do not read what they are sent leave live delivery, so that nothing piles up for them. */
   function moveSlowOnes(): void {
     for (const { contract, listening } of served) {
@@ -204,11 +216,16 @@ export function createHub({
     async close() {
       isClosing = true;
       clearInterval(watch);
+      clearInterval(tell);
       await publisher.idle();
+      tellReached();
       await letAllGo(io, limits.closeMs);
+      for (const connection of connections) cutOff(connection);
       // A foreign server goes on: `io.close()` would close it too.
-      if (server === undefined) await io.close();
-      else io.engine.close();
+      if (server !== undefined) return void io.engine.close();
+      const closed = io.close();
+      httpServer.closeAllConnections();
+      await closed;
     },
   };
 }
@@ -224,6 +241,12 @@ async function letAllGo(io: Server, closeMs: number): Promise<void> {
   });
   await Promise.race([Promise.all(gone), timeout]);
   clearTimeout(timer);
+}
+
+/** `ws` by itself would wait 30 s for the other side's goodbye. Polling connections are the HTTP server's. */
+function cutOff({ transport }: HubSocket["conn"]): void {
+  const { socket } = transport as unknown as { readonly socket?: { terminate(): void } };
+  socket?.terminate();
 }
 
 /** Says why, then closes: for good, or, where the code is retryable, so that the client reconnects by itself. */

@@ -21,6 +21,8 @@ export interface Limits extends WireLimits {
   readonly unsentBytes: number;
   /** Between two looks at what is unsent. Milliseconds. */
   readonly unsentCheckMs: number;
+  /** Between two words to live listeners on how far they are, so that they need not read the same again. Milliseconds. */
+  readonly reachedMs: number;
   /** From the connection to the first valid handshake. Milliseconds. */
   readonly connectTimeoutMs: number;
   /** Between two pings. A peer that is gone without a word is noticed after this and `pingTimeoutMs`. Milliseconds. */
@@ -43,6 +45,7 @@ export const defaultLimits: Limits = {
   followers: 100,
   unsentBytes: 1_048_576, // a page of catch-up and more; a healthy connection holds a few packets
   unsentCheckMs: 100, // at 25 MB/s of events two and a half megabytes, shared by all connections of an audience
+  reachedMs: 10_000, // 1,395 vendors that came back had made the hub read the whole log for each: 13 s of CPU
   connectTimeoutMs: 10_000,
   pingIntervalMs: 25_000, // Socket.IO's default
   pingTimeoutMs: 20_000, // Socket.IO's default

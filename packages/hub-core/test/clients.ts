@@ -77,17 +77,17 @@ export class PlainClient implements AsyncDisposable {
 /** A client that speaks frames by hand, to say what no library would. */
 export class RawClient implements AsyncDisposable {
   readonly frames: string[] = [];
-  readonly #socket: WebSocket;
+  readonly socket: WebSocket;
   #waiting: (() => void)[] = [];
 
   constructor(url: string) {
-    this.#socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
-    this.#socket.on("message", (data) => {
+    this.socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+    this.socket.on("message", (data) => {
       this.frames.push((data as Buffer).toString());
       for (const wake of this.#waiting.splice(0)) wake();
     });
-    this.#socket.on("error", () => undefined);
-    this.#socket.on("close", () => {
+    this.socket.on("error", () => undefined);
+    this.socket.on("close", () => {
       for (const wake of this.#waiting.splice(0)) wake();
     });
   }
@@ -101,7 +101,7 @@ export class RawClient implements AsyncDisposable {
   }
 
   send(frame: string | Buffer): void {
-    this.#socket.send(frame);
+    this.socket.send(frame);
   }
 
   /** The first frame that fits, now or later; rejects when the connection ends before. */
@@ -109,18 +109,18 @@ export class RawClient implements AsyncDisposable {
     for (;;) {
       const frame = this.frames.find(fits);
       if (frame !== undefined) return frame;
-      if (this.#socket.readyState === WebSocket.CLOSED)
+      if (this.socket.readyState === WebSocket.CLOSED)
         throw new Error(`closed after ${this.frames.join(" ")}`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
   async closed(): Promise<void> {
-    if (this.#socket.readyState !== WebSocket.CLOSED) await once(this.#socket, "close");
+    if (this.socket.readyState !== WebSocket.CLOSED) await once(this.socket, "close");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#socket.terminate();
+    this.socket.terminate();
     await this.closed();
   }
 }

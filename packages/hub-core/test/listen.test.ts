@@ -228,6 +228,16 @@ describe("a batched listener", () => {
     expect(reply).toMatchObject({ ok: false, error: { code: "CURSOR_INVALID" } });
   });
 
+  it("is told how far it is, though it hears of nothing", async () => {
+    await using hub = await startHub({ contracts, limits: { reachedMs: 20 } });
+    await using speaker = await connect(hub, { ...host, events: [] });
+    await using client = await connect(hub, batched);
+    await listen(client, { events: ["waved"] });
+    await speaker.say("said", { id: "a" });
+    while ((await client.next("hub:reached")) !== 1) expect(hub.log.head).toBe(1);
+    expect(client.heard).toEqual([]);
+  });
+
   it("that never answers a page holds up nobody else", async () => {
     await using hub = await startHub({ contracts, limits: { tailBytes: 1 } });
     await using speaker = await connect(hub, { ...host, events: [] });

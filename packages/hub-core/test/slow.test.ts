@@ -1,6 +1,6 @@
 import { startHub, type TestHub } from "../src/testing.ts";
 import { unsentBytes } from "../src/unsent.ts";
-import { PlainClient } from "./clients.ts";
+import { PlainClient, RawClient } from "./clients.ts";
 import { house } from "./house.ts";
 import { heldBytes, hubEndOf, readOn, stall } from "./stall.ts";
 
@@ -90,11 +90,13 @@ describe.each([
   });
 });
 
-it("a hub closes within its time although a connection reads nothing", async () => {
+it("a hub closes within its time although connections read nothing, with a name or without", async () => {
   await using hub = await startHub({ contracts, limits: { ...limits, closeMs: 100 } });
   await using speaker = await connect(hub, { role: "host", id: "s", protocol: 1 });
   await using slow = await connect(hub, { role: "guest", id: "slow" });
-  stall(slow);
+  await using nameless = new RawClient(hub.url);
+  await nameless.until((frame) => frame.startsWith("0"));
+  for (const client of [slow, nameless]) stall(client);
   await speak(speaker, 0, flood / 4);
   const beganMs = performance.now();
   await hub.stop();

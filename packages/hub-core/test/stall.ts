@@ -1,17 +1,18 @@
+import type { WebSocket } from "ws";
 import type { HubSocket } from "../src/audience.ts";
 import type { TestHub } from "../src/testing.ts";
-import type { PlainClient } from "./clients.ts";
+import { type PlainClient, RawClient } from "./clients.ts";
 import { house } from "./house.ts";
 
 /** The client stays connected, but its process reads nothing more from its TCP socket. */
-export const stall = (client: PlainClient): void => socketOf(client).pause();
+export const stall = (client: PlainClient | RawClient): void => webSocketOf(client).pause();
 /** It reads on where it stopped. */
-export const readOn = (client: PlainClient): void => socketOf(client).resume();
+export const readOn = (client: PlainClient | RawClient): void => webSocketOf(client).resume();
 
-/** The `ws` socket of a client that uses the `websocket` transport. */
-function socketOf({ socket }: PlainClient): { pause(): void; resume(): void } {
-  const { transport } = socket.io.engine;
-  return (transport as unknown as { ws: { pause(): void; resume(): void } }).ws;
+function webSocketOf(client: PlainClient | RawClient): WebSocket {
+  if (client instanceof RawClient) return client.socket;
+  const { transport } = client.socket.io.engine;
+  return (transport as unknown as { readonly ws: WebSocket }).ws;
 }
 
 /** The hub's end of the satellite's connection. */

@@ -44,6 +44,9 @@ export class Listener {
       for (const entry of entries) this.#hear(entry);
       ack?.(null);
     });
+    socket.on("hub:reached", (offset) => {
+      this.#offset = Math.max(this.#offset, offset);
+    });
     socket.on("hub:latest", (entries, ack) => {
       for (const entry of entries) this.#handlers.hear(entry);
       ack?.(null);
