@@ -17,7 +17,11 @@ export type Row = [
   latest: number,
 ];
 
-const cells = 10;
+/** A record as the table `records` has it; on its way there, null for one that is to go. */
+export type RecordRow = [name: string, value: string | null];
+
+const eventCells = 10;
+const recordCells = 2;
 const noText = -1;
 
 // Keeps the two halves of a surrogate pair apart where they belong to two texts.
@@ -74,7 +78,37 @@ export function eventOf([
  * What UTF-8 or SQLite cannot hold, lone surrogates and U+0000, becomes U+FFFD, which is one unit as well.
  */
 export function encodeRows(rows: readonly Row[]): ArrayBuffer {
-  const numbers = new Float64Array(rows.length * cells);
+  return encode(rows, eventCells);
+}
+
+/** The texts are slices of one string: keep one of them for long and it keeps the memory of all. */
+export function decodeRows(buffer: ArrayBuffer): Row[] {
+  return decode(buffer, eventCells, (number, text) => [
+    number(),
+    text(),
+    text(),
+    text(),
+    text(),
+    text(),
+    text(),
+    number(),
+    text(),
+    number(),
+  ]);
+}
+
+/** As `encodeRows`. */
+export function encodeRecords(rows: readonly RecordRow[]): ArrayBuffer {
+  return encode(rows, recordCells);
+}
+
+/** As `decodeRows`. */
+export function decodeRecords(buffer: ArrayBuffer): RecordRow[] {
+  return decode(buffer, recordCells, (_, text) => [text(), text()]);
+}
+
+function encode(rows: readonly (readonly (string | number | null)[])[], width: number): ArrayBuffer {
+  const numbers = new Float64Array(rows.length * width);
   const texts: string[] = [];
   let at = 0;
   for (const row of rows) {
@@ -99,35 +133,27 @@ export function encodeRows(rows: readonly Row[]): ArrayBuffer {
   return buffer;
 }
 
-/** The texts are slices of one string: keep one of them for long and it keeps the memory of all. */
-export function decodeRows(buffer: ArrayBuffer): Row[] {
+/** `row` takes its cells one after the other; `text` gives null where there was one. */
+function decode<Decoded>(
+  buffer: ArrayBuffer,
+  width: number,
+  row: (number: () => number, text: () => string) => Decoded,
+): Decoded[] {
   const [count = 0] = new Float64Array(buffer, 0, 1);
-  const table = new Float64Array(buffer, 0, 1 + count * cells);
-  const text = Buffer.from(buffer, table.byteLength).toString();
+  const table = new Float64Array(buffer, 0, 1 + count * width);
+  const texts = Buffer.from(buffer, table.byteLength).toString();
   let cell = 1;
   let start = 0;
   const number = () => table[cell++] as number;
-  const string = () => {
+  const text = () => {
     const length = number();
     if (length === noText) return null as unknown as string;
     const end = start + length;
-    const slice = text.slice(start, end);
+    const slice = texts.slice(start, end);
     start = end + separator.length;
     return slice;
   };
-  const row = (): Row => [
-    number(),
-    string(),
-    string(),
-    string(),
-    string(),
-    string(),
-    string(),
-    number(),
-    string(),
-    number(),
-  ];
-  return Array.from({ length: count }, row);
+  return Array.from({ length: count }, () => row(number, text));
 }
 
 /** One float64 each: the offset, its negative for a duplicate, 0 (which is no offset) for `ID_REUSED`. */

@@ -3,14 +3,33 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setImmediate as turn } from "node:timers/promises";
-import type { Appended, EventLog, NewEvent, Page, ReadRequest, StoredEvent } from "./event-log.ts";
+import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
+import type {
+  Appended,
+  EventLog,
+  NewEvent,
+  Page,
+  ReadRequest,
+  RecordChange,
+  Retention,
+  StoredEvent,
+} from "./event-log.ts";
+
+/** With what a log is opened. Nothing set: without bounds. */
+export interface Bounds {
+  readonly retention?: Retention;
+  /** How large the log may grow, roughly; past it, it is full. */
+  readonly maxBytes?: number;
+}
 
 /** What the proof needs of an engine. A directory is the place of one log and nothing else. */
 export interface Engine {
   /** Opens the log of this directory, a new one where there is none. */
-  open(directory: string): Promise<EventLog>;
-  /** Starts a process that opens the log and appends to it for ever, several batches under way at any time. */
+  open(directory: string, bounds?: Bounds): Promise<EventLog>;
+  /**
+   * Starts a process that opens the log and appends to it for ever, several batches under way at any time. With each
+   * batch comes a record: its name is the `source` of the batch's events, its value the id of the last of them, as JSON.
+   */
   appendElsewhere(directory: string): Appender;
   /** Makes a closed log one that a newer version wrote. */
   makeNewer(directory: string): Promise<void>;
@@ -198,6 +217,282 @@ export function proveEventLog(
   );
 
   prove(
+    "Records are changed in the same commit as the batch that they come with: after a crash both are there, or neither.",
+    async (place) => {
+      for (let crash = 1; crash <= 2; crash += 1) {
+        const appender = place.appendElsewhere();
+        await appender.until(1 + Math.floor(Math.random() * 500));
+        await appender.kill();
+
+        const log = await place.open();
+        const kept = await readAll(log);
+        const newest = new Map(kept.map(({ source, id }) => [source, JSON.stringify(id)]));
+        assert.deepEqual(await recordsOf(log), Object.fromEntries(newest));
+        await log.close();
+      }
+
+      const log = await place.open();
+      const before = await recordsOf(log);
+      const broken = { ...event(), data: null as unknown as string };
+      await assert.rejects(log.append([event(), broken], [record("lost")]));
+      assert.deepEqual(await recordsOf(log), before);
+      // What an event answers is its own affair.
+      const first = event();
+      await log.append([first]);
+      const answers = await log.append([{ ...first, data: "{}" }], [record("kept", 1)]);
+      assert.deepEqual(answers, [{ error: "ID_REUSED" }]);
+      assert.deepEqual(await recordsOf(log), { ...before, kept: "1" });
+    },
+  );
+
+  prove(
+    "A record has the value of its last change; a null removes it. Records are not touched by retention.",
+    async (place) => {
+      const log = await place.open({ retention: { ageMs: 1 } });
+      assert.deepEqual(await log.append([], [record("a", 1), record("b", 1), record("a", 2)]), []);
+      assert.deepEqual(await recordsOf(log), { a: "2", b: "1" });
+      await log.append([event()], [record("b", null), record("c", 3), record("never", null)]);
+      await Promise.all([log.append([], [record("a", 4)]), log.append([], [record("a", 5)])]);
+      assert.deepEqual(await recordsOf(log), { a: "5", c: "3" });
+      assert.equal(log.head, 1);
+      await takenThrough(log, 1);
+      assert.deepEqual(await recordsOf(log), { a: "5", c: "3" });
+      await log.close();
+
+      const reopened = await place.open();
+      assert.deepEqual(await recordsOf(reopened), { a: "5", c: "3" });
+      const names = ["x", "x_", "x_1", "x%", "x%1", "xy1", "X_1", "x_\u{10FFFF}\u{10FFFF}", "x_🐎", "y"];
+      await reopened.append(
+        [],
+        names.map((name) => record(name, name)),
+      );
+      for (const prefix of ["", "x", "x_", "x%", "xy", "X", "x_\u{10FFFF}", "x_🐎", "x_1_"]) {
+        const found = Object.keys(await recordsOf(reopened, prefix));
+        const all = [...names, "a", "c"];
+        assert.deepEqual(found.sort(), all.filter((name) => name.startsWith(prefix)).sort());
+      }
+    },
+  );
+
+  prove(
+    "`offsetBefore` a time is the offset of the newest event that was taken in before it, 0 where there is none.",
+    async (place) => {
+      const log = await place.open();
+      assert.equal(await log.offsetBefore(1e15), 0);
+      // Ten events each second, with holes of different widths, where the newest of a key follows them.
+      const said = Array.from({ length: 700 }, (_, index) => ({
+        ...(index % 50 < 20 ? latest(index < 400 ? "k" : "other") : event()),
+        timeMs: 1_000 * Math.floor(index / 10),
+      }));
+      await log.append(said);
+      const kept = await readAll(log);
+      for (let timeMs = 0; timeMs <= 71_000; timeMs += 500) {
+        const expected = kept.findLast((event) => event.timeMs < timeMs)?.offset ?? 0;
+        assert.equal(await log.offsetBefore(timeMs), expected, `before ${timeMs}`);
+      }
+      await log.close();
+
+      // Of those that are gone, where it was one of them.
+      const aged = await place.open({ retention: { ageMs: 1 } });
+      await takenThrough(aged, 700);
+      const newest = kept.findLast(({ keep }) => keep === "log");
+      assert.equal(newest?.offset, 700);
+      assert.equal(await aged.offsetBefore(newest.timeMs + 1), 700);
+      const last = kept.findLast(({ keep }) => keep === "latest");
+      assert.equal(await aged.offsetBefore((last?.timeMs ?? 0) + 1), last?.offset);
+    },
+  );
+
+  prove(
+    "Of `latest` events alone, a read returns what a read of everything would, without passing over the others.",
+    async (place) => {
+      const log = await place.open();
+      const said = Array.from({ length: 3_000 }, (_, index) => {
+        const one = index % 5 === 0 ? latest(`k${index % 400}`) : event();
+        const named = index % 3 === 0 ? { ...one, event: "fuel" } : one;
+        return {
+          ...named,
+          rooms: index % 2 === 0 ? ["vendor:acme"] : ["vendor:other"],
+          contract: index % 7 === 0 ? "letters" : "parcels",
+        };
+      });
+      await log.append(said);
+      const events = new Map<string, "all" | Set<string>>([
+        ["position", new Set(["vendor:acme"])],
+        ["fuel", "all"],
+      ]);
+      const filter = { contract: "parcels", events };
+      const everything = (await readAll(log, { after: 0, filter })).filter(({ keep }) => keep === "latest");
+      assert.ok(everything.length > 30);
+      for (const limit of [1, 7, 10_000]) {
+        const request = { after: 0, limit, filter, latestOnly: true };
+        const read: StoredEvent[] = [];
+        for (let after = 0; after < log.head; ) {
+          const page = await log.read({ ...request, after });
+          assert.ok(page.events.length <= limit);
+          assert.ok(page.through > after);
+          read.push(...page.events);
+          after = page.through;
+        }
+        assert.deepEqual(read, everything);
+      }
+      const [first, second, third] = everything.filter(({ event }) => event === "fuel");
+      const fuel = { contract: "parcels", events: new Map([["fuel", "all" as const]]) };
+      const request = { filter: fuel, latestOnly: true };
+      assert.deepEqual(await log.read({ ...request, after: 0, limit: 2 }), {
+        events: [first, second],
+        through: second?.offset,
+        takenThrough: 0,
+      });
+      const some = { ...request, after: first?.offset ?? 0, upTo: third?.offset ?? 0 };
+      assert.deepEqual((await log.read(some)).events, [second, third]);
+      const none = { contract: "parcels", events: new Map([["pickup", "all" as const]]) };
+      assert.deepEqual(await log.read({ after: 0, filter: none, latestOnly: true, limit: 1 }), {
+        events: [],
+        through: 3_000,
+        takenThrough: 0,
+      });
+    },
+  );
+
+  prove(
+    "Retention takes the oldest events first, by age and by size, never the newest of `latest` events, and each page says how far it came: no event is missing from a page without `takenThrough` telling so.",
+    async (place) => {
+      const bytes = 1_000_000;
+      const log = await place.open({ retention: { bytes } });
+      const positions = ["a", "b", "c"].map(latest);
+      const said: NewEvent[] = [];
+      const append = async (batch: readonly NewEvent[]) => {
+        said.push(...batch);
+        await log.append(batch);
+      };
+      // Reads from every place once, while what it reads may be taken.
+      let isOver = false;
+      const reading = (async () => {
+        const mostTaken = { through: 0 };
+        for (let after = 0; !isOver; after = after >= log.head ? 0 : after + 97) {
+          const page = await log.read({ after, limit: 300 });
+          assertNothingMissing(page, after, said);
+          assert.ok(page.takenThrough >= mostTaken.through);
+          mostTaken.through = page.takenThrough;
+          await turn();
+        }
+      })();
+      await append([latest("a"), ...positions]);
+      for (let size = 1; said.length < 12_000; size = (size * 3) % 400) await append(events(size));
+      isOver = true;
+      await reading;
+
+      // More than nothing, and no more than it had to: half of what the log may hold is still there.
+      const { takenThrough: bySize } = await log.read({ after: 0 });
+      assert.ok(bySize > 0);
+      const leftBytes = said.slice(bySize).reduce((sum, { data }) => sum + data.length, 0);
+      assert.ok(leftBytes < bytes && leftBytes > bytes / 4, `${leftBytes} bytes are left`);
+      await log.close();
+
+      const old = Date.now() - 3_600_000;
+      const aging = await place.open({ retention: { ageMs: 3_600_000 } });
+      const before = aging.head;
+      await takenThrough(aging, before);
+      assert.deepEqual(ids(await readAll(aging)), ids(positions));
+      // The newest of `latest` events stay, however old they are; and without any append more, what gets old goes.
+      const [aged, fresh] = [latest("d"), { ...event(), timeMs: Date.now() }];
+      await aging.append([aged, { ...event(), timeMs: old + 500 }, fresh]);
+      await takenThrough(aging, before + 2);
+      assert.deepEqual(ids(await readAll(aging)), ids([...positions, aged, fresh]));
+      await aging.close();
+
+      const reopened = await place.open({ retention: { ageMs: 1 } });
+      await takenThrough(reopened, before + 3);
+      await reopened.close();
+      const again = await place.open();
+      assert.equal(again.head, before + 3);
+      assert.equal((await again.read({ after: again.head })).takenThrough, before + 3);
+      assert.deepEqual(await again.append([event()]), appended(before + 4));
+    },
+  );
+
+  prove(
+    "Retention works in steps between appends, and holds none of them up for longer than one step.",
+    async (place) => {
+      const log = await place.open();
+      for (let batch = 0; batch < 5; batch += 1) await log.append(events(10_000));
+      await log.close();
+
+      // All of it is due at once. Done in one go, the first append would find nothing taken yet, or everything.
+      const aging = await place.open({ retention: { ageMs: 60_000 } });
+      const seen = new Set<number>();
+      for (let taken = 0; taken < 50_000; seen.add(taken)) {
+        await aging.append([{ ...event(), timeMs: Date.now() }]);
+        taken = (await aging.read({ after: 0, limit: 1 })).takenThrough;
+      }
+      assert.ok(seen.size > 10, `only ${seen.size} steps were seen`);
+    },
+  );
+
+  prove("An id is free again when retention has taken its event.", async (place) => {
+    const log = await place.open({ retention: { ageMs: 60_000 } });
+    const [one, held] = [event(), { ...event(), timeMs: Date.now() }];
+    await log.append([one, held]);
+    await takenThrough(log, 1);
+    const another = { ...one, timeMs: Date.now(), data: "{}" };
+    assert.deepEqual(await log.append([another, held]), [
+      { offset: 3, duplicate: false },
+      { offset: 2, duplicate: true },
+    ]);
+    assert.deepEqual(ids(await readAll(log)), ids([held, another]));
+  });
+
+  prove(
+    "A log that has no room left refuses an append with `LOG_FULL`, keeps all that it has acked, and appends again when there is room.",
+    async (place) => {
+      const maxBytes = 1_000_000;
+      const log = await place.open({ maxBytes });
+      const acked: NewEvent[] = [];
+      const full = { code: "LOG_FULL" };
+      const fill = async () => {
+        for (;;) {
+          const batch = events(50);
+          await log.append(batch, [record("acked", acked.length + 50)]);
+          acked.push(...batch);
+        }
+      };
+      await assert.rejects(fill(), full);
+      assert.ok(acked.length > 0);
+      const data = JSON.stringify("x".repeat(maxBytes));
+      const tooMuch = [event(), { ...event(), data }];
+      await assert.rejects(log.append(tooMuch, [record("acked", 0)]), full);
+      const kept = async (some: EventLog) => {
+        assert.deepEqual(await readAll(some), stored(acked));
+        assert.deepEqual(await recordsOf(some), { acked: `${acked.length}` });
+        assert.equal(some.head, acked.length);
+      };
+      await kept(log);
+      assert.deepEqual(await log.append(acked.slice(0, 1)), [{ offset: 1, duplicate: true }]);
+      await log.close();
+      const reopened = await place.open({ maxBytes });
+      await kept(reopened);
+      await reopened.close();
+
+      // There is room when retention has made some.
+      const roomy = await place.open({ maxBytes, retention: { bytes: maxBytes / 2 } });
+      await assert.rejects(roomy.append(tooMuch), full);
+      const more = events(50);
+      await until(() =>
+        roomy.append(more).then(
+          () => true,
+          () => false,
+        ),
+      );
+      await roomy.close();
+      const after = await place.open({ maxBytes });
+      const { takenThrough: taken } = await after.read({ after: 0 });
+      assert.ok(taken > 0 && taken < acked.length);
+      assert.deepEqual(await readAll(after), stored([...acked, ...more]).slice(taken));
+    },
+  );
+
+  prove(
     "`epoch` is the same for as long as the log exists, and different for every new log.",
     async (place) => {
       const log = await place.open();
@@ -230,12 +525,21 @@ export function proveEventLog(
       }));
       await log.append(said);
       const all = stored(said);
+      const whole = { takenThrough: 0 };
       assert.deepEqual(await readAll(log), all);
       assert.deepEqual(await readAll(log, { after: 597 }), all.slice(597));
-      assert.deepEqual(await log.read({ after: 10, limit: 5 }), { events: all.slice(10, 15), through: 15 });
-      assert.deepEqual(await log.read({ after: 10, upTo: 12 }), { events: all.slice(10, 12), through: 12 });
-      assert.deepEqual(await log.read({ after: 600 }), { events: [], through: 600 });
-      assert.deepEqual(await log.read({ after: 900, upTo: 700 }), { events: [], through: 900 });
+      assert.deepEqual(await log.read({ after: 10, limit: 5 }), {
+        events: all.slice(10, 15),
+        through: 15,
+        ...whole,
+      });
+      assert.deepEqual(await log.read({ after: 10, upTo: 12 }), {
+        events: all.slice(10, 12),
+        through: 12,
+        ...whole,
+      });
+      assert.deepEqual(await log.read({ after: 600 }), { events: [], through: 600, ...whole });
+      assert.deepEqual(await log.read({ after: 900, upTo: 700 }), { events: [], through: 900, ...whole });
 
       const filter = {
         contract: "parcels",
@@ -254,6 +558,7 @@ export function proveEventLog(
       assert.deepEqual(await log.read({ after: 20, limit: 30, filter: nothing }), {
         events: [],
         through: 50,
+        ...whole,
       });
     },
   );
@@ -344,6 +649,8 @@ export function proveEventLog(
     const closing = log.close().then(() => order.push("close"));
     await assert.rejects(log.append([event()]), { code: "CLOSED" });
     await assert.rejects(log.read({ after: 0 }), { code: "CLOSED" });
+    await assert.rejects(log.records(""), { code: "CLOSED" });
+    await assert.rejects(log.offsetBefore(1), { code: "CLOSED" });
     await Promise.all([...appends, reading, closing, log.close()]);
     assert.deepEqual(order, [...batches.map((_, index) => `append ${index}`), "close"]);
     assert.deepEqual(await readAll(await place.open()), stored(batches.flat()));
@@ -365,8 +672,8 @@ class Place {
     return new Place(engine, await mkdtemp(join(tmpdir(), "orrery-log-")));
   }
 
-  async open(): Promise<EventLog> {
-    const log = await this.#engine.open(this.directory);
+  async open(bounds: Bounds = {}): Promise<EventLog> {
+    const log = await this.#engine.open(this.directory, bounds);
     this.#opened.push(() => log.close());
     return log;
   }
@@ -405,6 +712,10 @@ function latest(key: string): NewEvent {
   return { ...event(), event: "position", key, keep: "latest" };
 }
 
+function record(name: string, value: unknown = ""): RecordChange {
+  return { name, value: value === null ? null : JSON.stringify(value) };
+}
+
 function appended(...given: number[]): Appended[] {
   return given.map((offset) => ({ offset, duplicate: false }));
 }
@@ -432,6 +743,32 @@ async function readAll(log: EventLog, request: ReadRequest = { after: 0 }): Prom
     after = through;
   }
   return read;
+}
+
+async function recordsOf(log: EventLog, prefix = ""): Promise<Record<string, string>> {
+  return Object.fromEntries(await log.records(prefix));
+}
+
+/** Every event between the page's ends that was said is on it, or of `latest`, or taken as the page says. */
+function assertNothingMissing(
+  { events, through, takenThrough }: Page,
+  after: number,
+  said: readonly NewEvent[],
+): void {
+  const found = new Map(events.map(({ offset, id }) => [offset, id]));
+  for (let offset = Math.max(after, takenThrough) + 1; offset <= through; offset += 1) {
+    const event = said[offset - 1];
+    if (event?.keep === "log") assert.equal(found.get(offset), event.id, `${offset} is missing`);
+  }
+}
+
+/** Resolves when retention has come so far, without an append that would start it. */
+async function takenThrough(log: EventLog, offset: number): Promise<void> {
+  await until(async () => (await log.read({ after: 0, limit: 1 })).takenThrough >= offset);
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await pause(5);
 }
 
 /** How often the event loop comes round from the call to its answer. */

@@ -31,6 +31,15 @@ export type Appended =
   | { readonly offset: number; readonly duplicate: boolean }
   | { readonly error: "ID_REUSED" };
 
+/**
+ * A small durable value beside the events, such as a follower's cursor. `name`: 1 to 300 characters. `value`: JSON text;
+ * null removes it.
+ */
+export interface RecordChange {
+  readonly name: string;
+  readonly value: string | null;
+}
+
 export interface ReadRequest {
   /** Events with a higher offset; 0 reads from the start. */
   readonly after: number;
@@ -40,6 +49,11 @@ export interface ReadRequest {
   readonly limit?: number;
   /** Default: every event. */
   readonly filter?: Filter;
+  /**
+   * Only events of `keep: "latest"`, by way of an index: what is behind them costs nothing. `limit` then counts events,
+   * and `filter` is needed.
+   */
+  readonly latestOnly?: boolean;
 }
 
 export interface Page {
@@ -47,6 +61,19 @@ export interface Page {
   readonly events: readonly StoredEvent[];
   /** Everything up to and including this offset was looked at: read on `after` it. Never below the request's `after`. */
   readonly through: number;
+  /**
+   * Retention has taken events up to and including this offset; 0 where it has taken none. Where it is above the request's
+   * `after`, events between the two may be missing from the page.
+   */
+  readonly takenThrough: number;
+}
+
+/** How long events are kept. Nothing set: for ever. The newest of `latest` events are kept whatever is set. */
+export interface Retention {
+  /** Events that were taken in longer ago than this may go. Milliseconds, above 0. */
+  readonly ageMs?: number;
+  /** While the log holds more than this, its oldest events go. Bytes, above 0; what is free inside the file does not count. */
+  readonly bytes?: number;
 }
 
 /**
@@ -61,6 +88,16 @@ export interface Page {
  * - The same id in another contract is another event.
  * - Of `latest` events, only the newest per contract, event and key is read; its offset is that of the newest.
  * - `head` is the offset of the newest event appended, 0 in an empty log, and does not move back.
+ * - Records are changed in the same commit as the batch that they come with: after a crash both are there, or neither.
+ * - A record has the value of its last change; a null removes it. Records are not touched by retention.
+ * - `offsetBefore` a time is the offset of the newest event that was taken in before it, 0 where there is none.
+ * - Of `latest` events alone, a read returns what a read of everything would, without passing over the others.
+ * - Retention takes the oldest events first, by age and by size, never the newest of `latest` events, and each page says
+ *   how far it came: no event is missing from a page without `takenThrough` telling so.
+ * - Retention works in steps between appends, and holds none of them up for longer than one step.
+ * - An id is free again when retention has taken its event.
+ * - A log that has no room left refuses an append with `LOG_FULL`, keeps all that it has acked, and appends again when
+ *   there is room.
  * - `epoch` is the same for as long as the log exists, and different for every new log.
  * - A read after N returns the events with higher offsets, in order, each once, that fit the filter; `through` moves past
  *   those that do not fit.
@@ -74,7 +111,15 @@ export interface Page {
 export interface EventLog {
   readonly epoch: string;
   readonly head: number;
-  append(batch: readonly NewEvent[]): Promise<readonly Appended[]>;
+  /** Either of the two may be empty. */
+  append(batch: readonly NewEvent[], records?: readonly RecordChange[]): Promise<readonly Appended[]>;
   read(request: ReadRequest): Promise<Page>;
+  /** All records whose name begins so. */
+  records(prefix: string): Promise<ReadonlyMap<string, string>>;
+  /**
+   * Takes times to grow with offsets, as they do but where the clock was set back: events from around there may lie on the
+   * wrong side.
+   */
+  offsetBefore(timeMs: number): Promise<number>;
   close(): Promise<void>;
 }

@@ -3,9 +3,9 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type DatabaseSyncInstance } from "@photostructure/sqlite";
 
-/** Why a log cannot be opened. In the threads there is no `OrreryError`: they import relative files only. */
+/** Why a log cannot be opened or appended to. In the threads there is no `OrreryError`: they import relative files only. */
 export class Refusal extends Error {
-  readonly code: "CONFIG_INVALID" | "LOG_LOCKED" | "LOG_NEWER";
+  readonly code: "CONFIG_INVALID" | "LOG_FULL" | "LOG_LOCKED" | "LOG_NEWER";
 
   constructor(code: Refusal["code"], detail: string) {
     super(detail);
@@ -35,12 +35,14 @@ const schema = `
     UNIQUE (contract, id)
   ) STRICT;
   CREATE INDEX latest ON events (contract, event, key) WHERE latest = 1;
+  CREATE TABLE records (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};
 `;
 
+const result = { PERM: 3, BUSY: 5, READONLY: 8, FULL: 13, CANTOPEN: 14, NOTADB: 26 };
+
 /** SQLite's result codes that tell of a wrong path or a wrong file, not of a failing disk. */
-const result = { PERM: 3, BUSY: 5, READONLY: 8, CANTOPEN: 14, NOTADB: 26 };
 const wrongFile = new Set([result.PERM, result.READONLY, result.CANTOPEN, result.NOTADB]);
 
 /** How long to wait where somebody looks into the file with a tool of his own. */
@@ -51,8 +53,14 @@ export interface OpenFile {
   readonly close: () => void;
 }
 
-/** The file as its only writer, created where it is not there. Fails with a `Refusal`. */
-export function openForWriting(file: string): OpenFile {
+/** SQLite's own largest `max_page_count`. */
+const mostPages = 4_294_967_294;
+
+/**
+ * The file as its only writer, created where it is not there. It grows to `maxBytes` at most, or not at all where it is
+ * larger already. Fails with a `Refusal`.
+ */
+export function openForWriting(file: string, maxBytes = Infinity): OpenFile {
   const opened: DatabaseSyncInstance[] = [];
   const close = () => {
     for (const one of opened.splice(0)) one.close();
@@ -68,9 +76,12 @@ export function openForWriting(file: string): OpenFile {
     // FULL: a transaction is on the disk, not only with the operating system, when COMMIT returns.
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     if (isNew) create(db);
+    const pages = Math.floor(maxBytes / db.prepare("PRAGMA page_size").get().page_size);
+    db.exec(`PRAGMA max_page_count = ${Math.min(Math.max(pages, 1), mostPages)}`);
     return { db, close };
   } catch (error) {
     close();
+    if (isFull(error)) throw new Refusal("LOG_FULL", `${file}: ${error.message}.`);
     throw isWrongFile(error) ? new Refusal("CONFIG_INVALID", `${file}: ${error.message}.`) : error;
   }
 }
@@ -86,7 +97,8 @@ export function openForReading(file: string): OpenFile {
  */
 function hold(lock: DatabaseSyncInstance, file: string): void {
   try {
-    lock.exec("BEGIN EXCLUSIVE");
+    // MEMORY: without a journal beside it, for which a full disk may have no room.
+    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
   } catch (error) {
     throw resultOf(error) === result.BUSY ? new Refusal("LOG_LOCKED", file) : error;
   }
@@ -123,8 +135,13 @@ function create(db: DatabaseSyncInstance): void {
   db.exec(`BEGIN IMMEDIATE; ${schema}`);
   const set = db.prepare("INSERT INTO settings VALUES (?, ?)");
   set.run("epoch", randomBytes(12).toString("base64url"));
-  set.run("head", 0);
+  for (const name of ["head", "takenThrough", "takenTimeMs"]) set.run(name, 0);
   db.exec("COMMIT");
+}
+
+/** Whether the file has come to its `maxBytes`, or the disk to its end. */
+export function isFull(error: unknown): error is Error {
+  return resultOf(error) === result.FULL;
 }
 
 function isWrongFile(error: unknown): error is Error {

@@ -1,28 +1,59 @@
 import { Worker } from "node:worker_threads";
 import { OrreryError } from "@orrery/contracts";
-import { decodeAppended, decodeRows, encodeRows, eventOf, rowOf } from "./codec.ts";
-import type { Appended, EventLog, NewEvent, Page, ReadRequest } from "./event-log.ts";
-import type { PageRead, PageRequest } from "./sqlite-reader.ts";
-import type { BatchWritten, Opened } from "./sqlite-writer.ts";
+import {
+  decodeAppended,
+  decodeRecords,
+  decodeRows,
+  encodeRecords,
+  encodeRows,
+  eventOf,
+  rowOf,
+} from "./codec.ts";
+import type {
+  Appended,
+  EventLog,
+  NewEvent,
+  Page,
+  ReadRequest,
+  RecordChange,
+  Retention,
+} from "./event-log.ts";
+import type { OffsetRead, PageRead, Question, RecordsRead } from "./sqlite-reader.ts";
+import type { Batch, BatchWritten, Opened, WriterOptions } from "./sqlite-writer.ts";
 import { Thread } from "./thread.ts";
 
 const defaultLimit = 1_000;
 const mostLimit = 10_000;
 
+export interface SqliteLogOptions {
+  readonly file: string;
+  /** Default: everything is kept for ever. */
+  readonly retention?: Retention;
+  /**
+   * What the file may grow to, above 0 and above `retention.bytes`, default without bound. What was not yet moved into it
+   * from `-wal`, about 4 MB, comes on top. A file that is larger already does not grow.
+   */
+  readonly maxBytes?: number;
+}
+
 /**
  * The embedded engine: SQLite on two threads of its own, one that writes and one that reads. `file` and its directory
  * are created where they are not there; beside the file are, while it is open, `-wal` and `-shm`, and always `.lock`.
- * No network file systems: they do not keep locks and do not share memory.
+ * No network file systems: they do not keep locks and do not share memory. The file does not shrink: what retention
+ * frees is used again. A retention that fails is a process warning, once, and is tried again every second.
  *
- * Fails with `LOG_LOCKED`, `LOG_NEWER`, with `CONFIG_INVALID` where the path or the file cannot be a log, and with
- * `LOG_FAILED` where the disk does not answer. `append` and `read` fail with `CLOSED` and `LOG_FAILED`.
+ * Fails with `LOG_LOCKED`, `LOG_NEWER`, with `CONFIG_INVALID` where an option is out of its range or the path or the
+ * file cannot be a log, with `LOG_FULL` where the disk has no room to open it, and with `LOG_FAILED` where it does not
+ * answer. What it opens fails with `CLOSED`, `LOG_FAILED` and, for `append`, `LOG_FULL`.
  */
-export async function openSqliteLog({ file }: { readonly file: string }): Promise<EventLog> {
+export async function openSqliteLog({ file, retention, maxBytes }: SqliteLogOptions): Promise<EventLog> {
+  const faults = faultsOf(retention, maxBytes);
+  if (faults.length > 0) throw new OrreryError("CONFIG_INVALID", { detail: faults.join(" ") });
   const writer = startThread("writer");
   const reader = startThread("reader");
   try {
-    const opened = await writer.ask<Opened>(file);
-    await reader.ask(file);
+    const opened = await writer.ask<Opened>({ file, retention, maxBytes } satisfies WriterOptions);
+    await reader.ask({ file });
     return new SqliteLog(writer, reader, opened);
   } catch (error) {
     await Promise.all([reader.end(), writer.end()]);
@@ -30,16 +61,31 @@ export async function openSqliteLog({ file }: { readonly file: string }): Promis
   }
 }
 
+function faultsOf({ ageMs, bytes }: Retention = {}, maxBytes?: number): string[] {
+  const options = { "retention.ageMs": ageMs, "retention.bytes": bytes, maxBytes };
+  const faults = Object.entries(options)
+    .filter(([, value]) => value !== undefined && !(value > 0))
+    .map(([name, value]) => `${name} is above 0, not ${value}.`);
+  // The log would be full before retention begins.
+  if (bytes !== undefined && maxBytes !== undefined && bytes >= maxBytes) {
+    faults.push(`retention.bytes is below maxBytes, ${maxBytes}, not ${bytes}.`);
+  }
+  return faults;
+}
+
 class SqliteLog implements EventLog {
   readonly epoch: string;
   #head: number;
+  /** As far as a page or the start has told. */
+  #takenThrough: number;
   #closed: Promise<void> | undefined;
   readonly #writer: Thread;
   readonly #reader: Thread;
 
-  constructor(writer: Thread, reader: Thread, { epoch, head }: Opened) {
+  constructor(writer: Thread, reader: Thread, { epoch, head, takenThrough }: Opened) {
     this.epoch = epoch;
     this.#head = head;
+    this.#takenThrough = takenThrough;
     this.#writer = writer;
     this.#reader = reader;
   }
@@ -48,22 +94,46 @@ class SqliteLog implements EventLog {
     return this.#head;
   }
 
-  async append(batch: readonly NewEvent[]): Promise<readonly Appended[]> {
+  async append(
+    batch: readonly NewEvent[],
+    changes: readonly RecordChange[] = [],
+  ): Promise<readonly Appended[]> {
     this.#refuseIfClosed();
     const rows = encodeRows(batch.map(rowOf));
-    const { buffer, head } = await this.#writer.ask<BatchWritten>(rows, [rows]);
+    const records =
+      changes.length === 0 ? undefined : encodeRecords(changes.map(({ name, value }) => [name, value]));
+    const { buffer, head } = await this.#writer.ask<BatchWritten>(
+      { rows, records } satisfies Batch,
+      records === undefined ? [rows] : [rows, records],
+    );
     this.#head = head;
     return decodeAppended(buffer);
   }
 
-  async read({ after, upTo, limit = defaultLimit, filter }: ReadRequest): Promise<Page> {
+  async read({ after, upTo, limit = defaultLimit, filter, latestOnly = false }: ReadRequest): Promise<Page> {
     this.#refuseIfClosed();
     if (!(limit >= 1 && limit <= mostLimit)) throw new RangeError(`limit: 1 to ${mostLimit}, not ${limit}`);
-    const through = Math.min(after + limit, upTo ?? this.#head, this.#head);
-    if (through <= after) return { events: [], through: after };
-    const page = await this.#reader.ask<PageRead>({ after, through, filter } satisfies PageRequest);
+    if (latestOnly && filter === undefined) throw new TypeError("latestOnly: not without a filter");
+    const end = Math.min(upTo ?? this.#head, this.#head);
+    const through = latestOnly ? end : Math.min(after + limit, end);
+    if (through <= after) return { events: [], through: after, takenThrough: this.#takenThrough };
+    const latest = latestOnly ? limit : undefined;
+    const page = await this.#ask<PageRead>({ kind: "page", after, through, filter, latest });
+    this.#takenThrough = Math.max(this.#takenThrough, page.takenThrough);
     const events = Array.from(page.buffers, decodeRows).flat().map(eventOf);
-    return { events, through: page.through };
+    return { events, through: page.through, takenThrough: page.takenThrough };
+  }
+
+  async records(prefix: string): Promise<ReadonlyMap<string, string>> {
+    this.#refuseIfClosed();
+    const { buffer } = await this.#ask<RecordsRead>({ kind: "records", prefix });
+    return new Map(decodeRecords(buffer) as [string, string][]);
+  }
+
+  async offsetBefore(timeMs: number): Promise<number> {
+    this.#refuseIfClosed();
+    const { offset } = await this.#ask<OffsetRead>({ kind: "offset", beforeMs: timeMs });
+    return offset;
   }
 
   close(): Promise<void> {
@@ -75,6 +145,10 @@ class SqliteLog implements EventLog {
     // The last connection tidies the file up, and only the writer may write to it.
     await this.#reader.end();
     await this.#writer.end();
+  }
+
+  #ask<Read extends object>(question: Question): Promise<Read> {
+    return this.#reader.ask<Read>(question);
   }
 
   #refuseIfClosed(): void {

@@ -6,6 +6,11 @@ export type Answer =
   | { readonly value: object }
   | { readonly code: ErrorCode; readonly detail?: string; readonly cause?: unknown };
 
+/** What a thread says unasked: it becomes a warning of the process, so that whoever runs it may log it. */
+export interface Warning {
+  readonly warning: string;
+}
+
 /** An answer on the thread's side, with the buffers in it that need not be copied. */
 export interface Answered<Value> {
   readonly value: Value;
@@ -27,7 +32,10 @@ export class Thread {
 
   constructor(worker: Worker) {
     this.#worker = worker;
-    worker.on("message", (answer: Answer) => this.#settle(answer));
+    worker.on("message", (said: Answer | Warning) => {
+      if ("warning" in said) process.emitWarning(said.warning, "OrreryWarning");
+      else this.#settle(said);
+    });
     worker.on("error", (cause) => {
       this.#cause = cause;
     });

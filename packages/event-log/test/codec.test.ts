@@ -1,5 +1,15 @@
 import fc from "fast-check";
-import { decodeAppended, decodeRows, encodeAppended, encodeRows, eventOf, rowOf } from "../src/codec.ts";
+import {
+  decodeAppended,
+  decodeRecords,
+  decodeRows,
+  encodeAppended,
+  encodeRecords,
+  encodeRows,
+  eventOf,
+  type RecordRow,
+  rowOf,
+} from "../src/codec.ts";
 import type { Appended, NewEvent } from "../src/event-log.ts";
 
 /** Any UTF-16 units, so also halves of surrogate pairs, and often those that are hard. */
@@ -42,6 +52,16 @@ it("gives the events back as they were, each text whatever its neighbours are", 
     fc.property(fc.array(event), (events) => {
       const back = decodeRows(encodeRows(events.map(rowOf))).map(eventOf);
       expect(back).toEqual(events.map((one) => ({ ...keptEvent(one), offset: 0 })));
+    }),
+  );
+});
+
+it("gives records back as they were, those that are to go as well", () => {
+  const record: fc.Arbitrary<RecordRow> = fc.tuple(text, fc.option(text));
+  fc.assert(
+    fc.property(fc.array(record), (records) => {
+      const expected = records.map(([name, value]) => [kept(name), value === null ? null : kept(value)]);
+      expect(decodeRecords(encodeRecords(records))).toEqual(expected);
     }),
   );
 });

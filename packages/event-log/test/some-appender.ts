@@ -1,4 +1,5 @@
-// Appends to the log named by the first argument until it is killed, and prints `<id> <offset>` for each event acked.
+// Appends to the log named by the first argument until it is killed, each batch with a record of its last id, and prints
+// `<id> <offset>` for each event acked.
 import { randomUUID } from "node:crypto";
 import { writeSync } from "node:fs";
 import { openSqliteLog } from "../src/index.ts";
@@ -14,12 +15,13 @@ await Promise.all(
         id: randomUUID(),
         event: "pickup",
         rooms: [],
-        source: "vendor:acme",
+        source: `vendor:${lane}`,
         timeMs: Date.now(),
         data: "{}",
         keep: "log" as const,
       }));
-      const appended = await log.append(batch);
+      const last = { name: `vendor:${lane}`, value: JSON.stringify(batch.at(-1)?.id) };
+      const appended = await log.append(batch, [last]);
       const lines = appended.map((one, index) => `${batch[index]?.id} ${"offset" in one && one.offset}\n`);
       writeSync(1, lines.join(""));
     }

@@ -1,14 +1,22 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { DatabaseSync } from "@photostructure/sqlite";
 import { type Appender, type Engine, proveEventLog } from "../src/conformance.ts";
-import { type EventLog, type NewEvent, openSqliteLog, type Page } from "../src/index.ts";
+import {
+  type EventLog,
+  type NewEvent,
+  openSqliteLog,
+  type Page,
+  type SqliteLogOptions,
+} from "../src/index.ts";
+import { heardWarnings } from "./heard-warnings.ts";
 
 const fileIn = (directory: string) => join(directory, "events.db");
 
@@ -53,7 +61,7 @@ function appendElsewhere(directory: string): Appender {
 }
 
 const engine: Engine = {
-  open: (directory) => openSqliteLog({ file: fileIn(directory) }),
+  open: (directory, bounds) => openSqliteLog({ file: fileIn(directory), ...bounds }),
   appendElsewhere,
   makeNewer: async (directory) => tamper(directory, "PRAGMA user_version = 2"),
   contents: (directory) => readFile(fileIn(directory)),
@@ -66,8 +74,8 @@ describe("EventLog, kept by SQLite:", () => {
 describe("The SQLite engine", () => {
   let directory = "";
   let opened: EventLog[] = [];
-  const open = async (file = fileIn(directory)) => {
-    const log = await openSqliteLog({ file });
+  const open = async (file = fileIn(directory), bounds: Partial<SqliteLogOptions> = {}) => {
+    const log = await openSqliteLog({ file, ...bounds });
     opened.push(log);
     return log;
   };
@@ -154,5 +162,113 @@ describe("The SQLite engine", () => {
       batch.map((_, i) => i + 1),
     );
     for (const { events, through } of pages) expect(events.at(-1)?.offset).toBe(through);
+  });
+
+  it("refuses bounds that are none, and a retention that would begin when the log is full", async () => {
+    const bad: Partial<SqliteLogOptions>[] = [
+      { retention: { ageMs: 0 } },
+      { retention: { bytes: -1 } },
+      { retention: { ageMs: 1_000, bytes: Number.NaN } },
+      { maxBytes: Number.NaN },
+      { maxBytes: 0 },
+      { maxBytes: 1_000_000, retention: { bytes: 1_000_000 } },
+    ];
+    for (const bounds of bad) {
+      await expect(open(fileIn(directory), bounds)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+    }
+    const all = open(fileIn(directory), { retention: { ageMs: -1, bytes: 0 }, maxBytes: -2 });
+    await expect(all).rejects.toThrow(/ageMs.*-1.*bytes.*0.*maxBytes.*-2/);
+    expect(await readdir(directory)).toEqual([]);
+    await open(fileIn(directory), { retention: { ageMs: Infinity, bytes: 1 }, maxBytes: Infinity });
+  });
+
+  it("keeps a log within its bounds for as long as it is appended to, whatever the batches, several under way", async () => {
+    const [bytes, maxBytes] = [4_000_000, 10_000_000];
+    const log = await open(fileIn(directory), { retention: { bytes }, maxBytes });
+    const sizes = [1, 64, 1_000, 3_000];
+    await Promise.all(
+      sizes.map(async (size) => {
+        while (log.head < 100_000) await log.append(Array.from({ length: size }, event));
+      }),
+    );
+    const { takenThrough } = await log.read({ after: 0 });
+    // 4 MB are about 20_000 of these events.
+    expect(log.head - takenThrough).toBeLessThan(40_000);
+    expect((await stat(fileIn(directory))).size).toBeLessThanOrEqual(maxBytes);
+    await log.close();
+    expect((await stat(fileIn(directory))).size).toBeLessThanOrEqual(maxBytes);
+  });
+
+  it("takes events of a megabyte one by one, and not many more than it must", async () => {
+    const bytes = 20_000_000;
+    const log = await open(fileIn(directory), { retention: { bytes } });
+    const data = JSON.stringify("x".repeat(1_000_000));
+    for (let batch = 0; batch < 40; batch += 1) await log.append([{ ...event(), data }]);
+    const { takenThrough } = await log.read({ after: log.head - 1 });
+    expect(40 - takenThrough).toBeGreaterThanOrEqual(18);
+    expect(40 - takenThrough).toBeLessThanOrEqual(21);
+  });
+
+  it("does not let `latest` events, which stay, keep it busy", async () => {
+    const log = await open(fileIn(directory), { retention: { bytes: 1 } });
+    const positions = Array.from({ length: 2_000 }, (_, index) => ({
+      ...event(),
+      key: `k${index}`,
+      keep: "latest" as const,
+    }));
+    await log.append(positions);
+    await log.append([event(), event()]);
+    while ((await log.read({ after: 2_001 })).takenThrough < 2_002) await pause(5);
+    const cpu = process.cpuUsage();
+    await pause(300);
+    const { user, system } = process.cpuUsage(cpu);
+    expect((user + system) / 1_000).toBeLessThan(150);
+    expect((await log.read({ after: 0, limit: 10_000 })).events).toHaveLength(2_000);
+  });
+
+  it("is closed without waiting for the rest of the retention, which goes on when it is opened again", async () => {
+    const log = await open();
+    for (let batch = 0; batch < 5; batch += 1) await log.append(Array.from({ length: 10_000 }, event));
+    await log.close();
+    const aging = await open(fileIn(directory), { retention: { ageMs: 1_000 } });
+    await aging.close();
+    const stopped = await open();
+    const { takenThrough } = await stopped.read({ after: 0 });
+    expect(takenThrough).toBeLessThan(50_000);
+    await stopped.close();
+    const again = await open(fileIn(directory), { retention: { ageMs: 1_000 } });
+    while ((await again.read({ after: 0 })).takenThrough < 50_000) await pause(5);
+  });
+
+  it("warns once of a retention that fails, appends all the same, and takes up when it can", async () => {
+    const log = await open(fileIn(directory), { retention: { ageMs: 60_000 } });
+    tamper(directory, "CREATE TRIGGER stuck BEFORE DELETE ON events BEGIN SELECT raise(FAIL, 'stuck'); END");
+    using warnings = heardWarnings();
+    for (let offset = 1; offset < 3 || warnings.texts.length === 0; offset += 1) {
+      expect(await log.append([event()])).toEqual([{ offset, duplicate: false }]);
+    }
+    // Tried again every second, without another word.
+    await pause(1_500);
+    tamper(directory, "DROP TRIGGER stuck");
+    while ((await log.read({ after: 0 })).takenThrough < log.head) await pause(5);
+    expect(warnings.texts).toEqual([expect.stringContaining("stuck")]);
+  });
+
+  it("leaves a file that is larger than its bound as large as it is, and appends where retention has made room", async () => {
+    const log = await open();
+    await log.append(Array.from({ length: 20_000 }, event));
+    await log.close();
+    const { size } = await stat(fileIn(directory));
+    const full = await open(fileIn(directory), { maxBytes: 1_000_000 });
+    await expect(full.append(Array.from({ length: 100 }, event))).rejects.toMatchObject({
+      code: "LOG_FULL",
+      message: expect.stringContaining(fileIn(directory)),
+    });
+    await full.close();
+    const roomy = await open(fileIn(directory), { maxBytes: 1_000_000, retention: { ageMs: 1_000 } });
+    while ((await roomy.read({ after: 0 })).takenThrough < 20_000) await pause(5);
+    await roomy.append(Array.from({ length: 100 }, event));
+    await roomy.close();
+    expect((await stat(fileIn(directory))).size).toBeLessThanOrEqual(size);
   });
 });

@@ -1,11 +1,13 @@
 import { Worker } from "node:worker_threads";
 import { Thread } from "../src/thread.ts";
+import { heardWarnings } from "./heard-warnings.ts";
 
-/** Answers `{ echo }`, except to "die". */
+/** Answers `{ echo }`, except to "die"; to "warn" after a warning. */
 const program = `
   const { parentPort } = require("node:worker_threads");
   parentPort.on("message", (question) => {
     if (question === "die") throw new Error("out of paper");
+    if (question === "warn") parentPort.postMessage({ warning: "little paper" });
     if (question === null) parentPort.close();
     else parentPort.postMessage({ value: { echo: question } });
   });
@@ -29,5 +31,13 @@ it("fails with LOG_FAILED, and the cause, what a dying thread has not answered a
     expect(one).toMatchObject({ status: "rejected", reason: died });
   }
   await expect(thread.ask(4)).rejects.toMatchObject(died);
+  await thread.end();
+});
+
+it("says what a thread says unasked as a warning, which is no answer", async () => {
+  using warnings = heardWarnings();
+  const thread = start();
+  expect(await thread.ask("warn")).toEqual({ echo: "warn" });
+  expect(warnings.texts).toEqual(["little paper"]);
   await thread.end();
 });

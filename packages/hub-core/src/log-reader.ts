@@ -39,11 +39,19 @@ export class LogReader {
     return { texts: texts.map(({ text }) => text), through: this.#publisher.head };
   }
 
-  /** At most `limit` places of the log from the disk; all that there is from memory. */
+  /**
+   * At most `limit` places of the log from the disk; all that there is from memory. Pages of which retention has left nothing
+   * are read together with the next one, so that what is missing is one range.
+   */
   async read(after: number, filter: Filter, limit?: number): Promise<ReadTexts> {
     if (this.isNear(after)) return this.readNear(after, filter);
     const upTo = this.#publisher.head;
-    const page = await this.#log.read({ after, upTo, filter, ...(limit !== undefined && { limit }) });
+    const next = (from: number) =>
+      this.#log.read({ after: from, upTo, filter, ...(limit !== undefined && { limit }) });
+    let page = await next(after);
+    while (page.events.length === 0 && page.takenThrough > page.through && page.through < upTo) {
+      page = await next(page.through);
+    }
     const texts = page.events.map((event) => this.#toHeard(event, event.offset).text);
     const { through, takenThrough } = page;
     if (takenThrough <= after) return { texts, through };
