@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Contract } from "@orrery/contracts";
 import { openSqliteLog } from "@orrery/event-log";
 import { createHub, isLoopback, type Logger } from "@orrery/hub-core";
-import { portVariable, variable } from "@orrery/process";
+import { portVariable, positiveVariable, variable } from "@orrery/process";
 import { z } from "zod";
 
 /** The process's environment. */
@@ -15,6 +15,12 @@ export const HubEnvironment = z.object({
   HUB_PORT: portVariable.default(4170),
   /** Directory of the log; made where it is missing. */
   HUB_DATA: z.string().default("./.orrery"),
+  /** Events older than this may go. Days; not set: they are kept for ever. */
+  HUB_KEEP_DAYS: positiveVariable.optional(),
+  /** While the log holds more than this, its oldest events go. Bytes; not set: it grows. */
+  HUB_KEEP_BYTES: positiveVariable.optional(),
+  /** A hard bound on the log's file: past it publishers are refused with `LOG_FULL`. Bytes; not set: the disk's end. */
+  HUB_MAX_BYTES: positiveVariable.optional(),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
 });
 
@@ -30,7 +36,15 @@ export async function startHubProcess(
   logger: Logger,
 ): Promise<RunningHub> {
   const { HUB_HOST: host, HUB_PORT: port, HUB_DATA: data } = environment;
-  const log = await openSqliteLog({ file: join(data, "events.db") });
+  const { HUB_KEEP_DAYS: days, HUB_KEEP_BYTES: bytes, HUB_MAX_BYTES: maxBytes } = environment;
+  const log = await openSqliteLog({
+    file: join(data, "events.db"),
+    retention: {
+      ...(days !== undefined && { ageMs: days * 86_400_000 }),
+      ...(bytes !== undefined && { bytes }),
+    },
+    ...(maxBytes !== undefined && { maxBytes }),
+  });
   try {
     const hub = createHub({ contracts, log, logger });
     const url = await hub.listen({ host, port });

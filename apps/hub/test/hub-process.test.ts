@@ -83,3 +83,33 @@ it("says which port is taken", async () => {
   expect(await second.ended).toBe(1);
   expect(second.lines.matching(/EADDRINUSE/)).not.toEqual([]);
 });
+
+it("keeps no more than it is told to, and tells a satellite that was away what is missing", async () => {
+  await using directory = await temporaryDirectory();
+  await using hub = runHub({ HUB_DATA: directory.path, HUB_KEEP_BYTES: "300000" });
+  const url = await hub.url();
+  const vendor = connect(parcels, { url, role: "vendor", id: "acme" });
+  const total = 4_000;
+  await Promise.all(Array.from({ length: total }, (_, place) => vendor.emit("pickup", parcel(`p-${place}`))));
+  await vendor.emit("pickup", parcel("end"));
+  const gaps: [string, string][] = [];
+  const heard: number[] = [];
+  const logger = connect(parcels, {
+    url,
+    role: "logger",
+    id: "l",
+    from: "start",
+    onGap: ({ reason, until }) => void gaps.push([reason, until.slice(until.indexOf(":") + 1)]),
+  });
+  await new Promise<void>((resolve) => {
+    logger.on("pickup", ({ parcelId }, { offset = 0 }) => {
+      heard.push(offset);
+      if (parcelId === "end") resolve();
+    });
+  });
+  const first = heard[0] as number;
+  expect(first).toBeGreaterThan(1);
+  expect(gaps.at(-1)).toEqual(["retention", String(first - 1)]);
+  expect(heard).toEqual(Array.from({ length: total + 2 - first }, (_, place) => first + place));
+  await Promise.all([vendor.close(), logger.close()]);
+});
