@@ -356,10 +356,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       if (gap.as === undefined) this.#listener.skip(gap);
       this.#onGap(gap);
     });
-    socket.on(
-      "hub:deliver",
-      (delivery, ack) => void this.#followers.get(delivery.as)?.deliver(delivery, ack),
-    );
+    socket.on("hub:deliver", (delivery, ack) => this.#followers.get(delivery.as)?.deliver(delivery, ack));
     socket.on("hub:unfollowed", ({ as, error }) => this.#followers.get(as)?.unfollowed(error));
     socket.on("hub:close", (error) => this.#happened({ kind: "told", error, isHandshake: false }));
   }

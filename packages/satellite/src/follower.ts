@@ -32,6 +32,8 @@ type Outcome =
   | "skipped"
   | { readonly offset: number; readonly attempts: number; readonly error: string };
 
+const isSettled = (outcome: Outcome | Promise<Outcome>): outcome is Outcome => !(outcome instanceof Promise);
+
 /** Outcomes that are remembered, so that what comes again after a lost connection is not handled again. */
 const remembered = 10_000;
 const longestBackoffMs = 10_000;
@@ -41,7 +43,7 @@ export class Follower {
   readonly #socket: HubSocket;
   readonly #options: FollowerOptions;
   readonly #queue: KeyedQueue;
-  readonly #outcomes = new Map<number, Promise<Outcome>>();
+  readonly #outcomes = new Map<number, Outcome | Promise<Outcome>>();
   readonly #ending = new AbortController();
   #openDeliveries = 0;
   #whenIdle: (() => void)[] = [];
@@ -104,15 +106,22 @@ export class Follower {
     if (!this.isEnded) this.#state = "waiting";
   }
 
-  async deliver({ events }: Delivery, ack: Ack<DeliveryReply>): Promise<void> {
+  deliver({ events }: Delivery, ack: Ack<DeliveryReply>): void {
+    const outcomes = events.map((entry) => this.#outcomeOf(entry));
+    if (outcomes.every(isSettled)) return this.#answer(outcomes, ack);
     this.#openDeliveries += 1;
-    const outcomes = await Promise.all(events.map((entry) => this.#outcomeOf(entry)));
-    if (!outcomes.includes("skipped")) {
-      const parked = outcomes.filter((outcome) => typeof outcome === "object");
-      ack(parked.length === 0 ? {} : { parked });
-    }
-    this.#openDeliveries -= 1;
-    if (this.#openDeliveries === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    void Promise.all(outcomes).then((settled) => {
+      this.#answer(settled, ack);
+      this.#openDeliveries -= 1;
+      if (this.#openDeliveries === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    });
+  }
+
+  /** What was skipped comes again, and so the whole delivery does. */
+  #answer(outcomes: readonly Outcome[], ack: Ack<DeliveryReply>): void {
+    if (outcomes.includes("skipped")) return;
+    const parked = outcomes.filter((outcome) => typeof outcome === "object");
+    ack(parked.length === 0 ? {} : { parked });
   }
 
   /** The hub has ended it, or refused it. */
@@ -136,13 +145,13 @@ export class Follower {
     if (this.#openDeliveries > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  #outcomeOf(entry: HeardEntry): Promise<Outcome> {
+  #outcomeOf(entry: HeardEntry): Outcome | Promise<Outcome> {
     const { offset = 0, subject } = entry[2];
     const known = this.#outcomes.get(offset);
     if (known !== undefined) return known;
     // One at a time means in the order of the log, too.
     const key = this.#options.concurrency === 1 ? "" : subject;
-    const outcome = this.#queue.run(key, () => this.#handle(entry));
+    const outcome = this.#queue.run(key, () => this.#handle(entry, 1));
     this.#outcomes.set(offset, outcome);
     if (this.#outcomes.size > remembered) {
       const [oldest] = this.#outcomes.keys();
@@ -151,20 +160,27 @@ export class Follower {
     return outcome;
   }
 
-  async #handle(entry: HeardEntry): Promise<Outcome> {
+  #handle(entry: HeardEntry, attempt: number): Outcome | Promise<Outcome> {
+    if (this.#ending.signal.aborted) return "skipped";
     const [, data, meta] = entry;
-    const { attempts, handler, onError } = this.#options;
-    for (let attempt = 1; !this.#ending.signal.aborted; attempt += 1) {
-      try {
-        await handler(data as never, { ...meta, attempt });
-        return "handled";
-      } catch (error) {
-        onError(error, { ...meta, attempt });
-        if (attempt >= attempts) return this.#park(meta, attempt, error);
-      }
-      await this.#backoff(attempt);
+    try {
+      const result = this.#options.handler(data as never, { ...meta, attempt });
+      if (!(result instanceof Promise)) return "handled";
+      return result.then(
+        () => "handled",
+        (error) => this.#failed(entry, attempt, error),
+      );
+    } catch (error) {
+      return this.#failed(entry, attempt, error);
     }
-    return "skipped";
+  }
+
+  async #failed(entry: HeardEntry, attempt: number, error: unknown): Promise<Outcome> {
+    const [, , meta] = entry;
+    this.#options.onError(error, { ...meta, attempt });
+    if (attempt >= this.#options.attempts) return this.#park(meta, attempt, error);
+    await this.#backoff(attempt);
+    return this.#handle(entry, attempt + 1);
   }
 
   #park({ offset = 0 }: Meta, attempts: number, error: unknown): Outcome {
