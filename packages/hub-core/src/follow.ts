@@ -201,7 +201,8 @@ export class Followers {
     const [state, effects] = stepFollower(following.state, input, this.#publisher.head);
     following.state = state;
     follower.cursor = state.cursor;
-    if (effects.save) this.#record([this.#cursorChange(follower)]);
+    // It may be a second behind after a crash: what was handled since then comes again.
+    if (effects.save) this.#publisher.recordLazily(this.#cursorChange(follower));
     if (effects.read) {
       this.#deliverNext(follower, following).catch((error) => {
         this.#logger.error({ err: error, follower: follower.name }, "the log could not be read");
@@ -220,13 +221,6 @@ export class Followers {
       deliveryPlaces,
     );
     if (follower.following !== following) return;
-    if (missingThrough !== undefined) {
-      const [after, until] = [
-        cursorOf(this.#log.epoch, state.position),
-        cursorOf(this.#log.epoch, missingThrough),
-      ];
-      socket.emit("hub:gap", { reason: "retention", after, until, as });
-    }
     if (texts.length > 0) {
       const packet = new PacketText(`["hub:deliver",{"as":"${as}","events":[${texts.join(",")}]}]`);
       socket.emit("hub:deliver", packet as never, (reply) => {
@@ -237,6 +231,13 @@ export class Followers {
           );
         });
       });
+    }
+    if (missingThrough !== undefined) {
+      const [after, until] = [
+        cursorOf(this.#log.epoch, state.position),
+        cursorOf(this.#log.epoch, missingThrough),
+      ];
+      socket.emit("hub:gap", { reason: "retention", after, until, as });
     }
     this.#happened(follower, following, { kind: "page", through, isEmpty: texts.length === 0 });
   }
@@ -334,13 +335,6 @@ export class Followers {
 
   #cursorChange({ name, cursor }: Follower): RecordChange {
     return { name: cursorRecord(name), value: JSON.stringify({ cursor }) };
-  }
-
-  /** A cursor that does not reach the disk is only behind: its events come again. */
-  #record(records: readonly RecordChange[]): void {
-    this.#publisher.record(records).catch((error) => {
-      this.#logger.warn({ err: error }, "the log refused a follower's cursor");
-    });
   }
 
   #nameOf(socket: HubSocket, as: string): string {

@@ -31,6 +31,8 @@ export class Publisher {
   #queue: Waiting[] = [];
   #queuedBytes = 0;
   #isWriting = false;
+  readonly #lazyRecords = new Map<string, string | null>();
+  #lazyTimer: NodeJS.Timeout | undefined;
   #whenIdle: (() => void)[] = [];
 
   constructor(log: EventLog, limits: Limits, logger: Logger, fanOut: (events: readonly Heard[]) => void) {
@@ -58,6 +60,7 @@ export class Publisher {
 
   /** Changes records in the next commit. Resolves when they are on disk; rejects where the log refuses. */
   record(records: readonly RecordChange[]): Promise<void> {
+    for (const { name } of records) this.#lazyRecords.delete(name);
     return new Promise((resolve, reject) => {
       const answer = (_receipts: readonly Receipt[], error?: unknown) => {
         if (error === undefined) resolve();
@@ -67,8 +70,21 @@ export class Publisher {
     });
   }
 
-  /** Resolves when everything that was published has its receipt. */
+  /** Changes a record with the next commit, but in a second at the latest. A later change of it takes its place. */
+  recordLazily({ name, value }: RecordChange): void {
+    this.#lazyRecords.set(name, value);
+    this.#lazyTimer ??= setTimeout(() => this.#recordLazyOnes(), lazyMs).unref();
+  }
+
+  #recordLazyOnes(): void {
+    clearTimeout(this.#lazyTimer);
+    this.#lazyTimer = undefined;
+    if (this.#lazyRecords.size > 0) this.#push({ events: [], records: [], answer: () => undefined });
+  }
+
+  /** Resolves when everything that was published has its receipt, and all records are on disk. */
   async idle(): Promise<void> {
+    this.#recordLazyOnes();
     if (this.#isWriting) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
@@ -95,13 +111,16 @@ export class Publisher {
     while (this.#queue.length > 0) {
       const waiting = this.#nextBatch();
       const batch = waiting.flatMap(({ events }) => events);
-      const records = waiting.flatMap(({ records }) => records);
+      const lazy = [...this.#lazyRecords].map(([name, value]) => ({ name, value }));
+      const records = [...lazy, ...waiting.flatMap(({ records }) => records)];
+      this.#lazyRecords.clear();
       this.#queuedBytes -= bytesOf(batch);
       try {
         this.#committed(waiting, batch, await this.#log.append(batch, records));
       } catch (error) {
         const code = error instanceof OrreryError && error.code === "LOG_FULL" ? "LOG_FULL" : "LOG_FAILED";
         this.#logger.error({ err: error, events: batch.length }, "the log refused a batch");
+        for (const change of lazy) if (!this.#lazyRecords.has(change.name)) this.recordLazily(change);
         for (const { events, answer } of waiting) answer(refusals(events.length, code), error);
       }
     }
@@ -135,6 +154,9 @@ export class Publisher {
     this.#fanOut(fresh);
   }
 }
+
+/** How long a lazy record may wait for a commit to go with. Milliseconds. */
+const lazyMs = 1_000;
 
 const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
 
