@@ -638,23 +638,26 @@ export function proveEventLog(
     },
   );
 
-  prove("After `close`, which waits for appends under way, both fail with `CLOSED`.", async (place) => {
-    const log = await place.open();
-    const order: string[] = [];
-    const batches = Array.from({ length: 10 }, () => events(100));
-    const appends = batches.map((batch, index) =>
-      log.append(batch).then(() => order.push(`append ${index}`)),
-    );
-    const reading = log.read({ after: 0 });
-    const closing = log.close().then(() => order.push("close"));
-    await assert.rejects(log.append([event()]), { code: "CLOSED" });
-    await assert.rejects(log.read({ after: 0 }), { code: "CLOSED" });
-    await assert.rejects(log.records(""), { code: "CLOSED" });
-    await assert.rejects(log.offsetBefore(1), { code: "CLOSED" });
-    await Promise.all([...appends, reading, closing, log.close()]);
-    assert.deepEqual(order, [...batches.map((_, index) => `append ${index}`), "close"]);
-    assert.deepEqual(await readAll(await place.open()), stored(batches.flat()));
-  });
+  prove(
+    "After `close`, which waits for appends under way, all of them fail with `CLOSED`.",
+    async (place) => {
+      const log = await place.open();
+      const order: string[] = [];
+      const batches = Array.from({ length: 10 }, () => events(100));
+      const appends = batches.map((batch, index) =>
+        log.append(batch).then(() => order.push(`append ${index}`)),
+      );
+      const reading = log.read({ after: 0 });
+      const closing = log.close().then(() => order.push("close"));
+      await assert.rejects(log.append([event()]), { code: "CLOSED" });
+      await assert.rejects(log.read({ after: 0 }), { code: "CLOSED" });
+      await assert.rejects(log.records(""), { code: "CLOSED" });
+      await assert.rejects(log.offsetBefore(1), { code: "CLOSED" });
+      await Promise.all([...appends, reading, closing, log.close()]);
+      assert.deepEqual(order, [...batches.map((_, index) => `append ${index}`), "close"]);
+      assert.deepEqual(await readAll(await place.open()), stored(batches.flat()));
+    },
+  );
 }
 
 /** A directory of a test's own, and all that the test opened in it. */

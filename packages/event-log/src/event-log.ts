@@ -106,7 +106,7 @@ export interface Retention {
  * - Neither blocks the event loop of the caller while the disk works.
  * - Opening a log that is open elsewhere fails with `LOG_LOCKED`, and the one who holds it is not disturbed.
  * - Opening a log that a newer version wrote fails with `LOG_NEWER` and changes nothing.
- * - After `close`, which waits for appends under way, both fail with `CLOSED`.
+ * - After `close`, which waits for appends under way, all of them fail with `CLOSED`.
  */
 export interface EventLog {
   readonly epoch: string;

@@ -94,6 +94,7 @@ export function createHub({
   const connections = new Set<HubSocket["conn"]>();
   io.engine.on("connection", (connection: HubSocket["conn"]) => {
     connections.add(connection);
+    //forgetSoon(connection, limits.closeMs);
     connection.once("close", () => connections.delete(connection));
   });
 
@@ -221,6 +222,7 @@ export function createHub({
       tellReached();
       await letAllGo(io, limits.closeMs);
       for (const connection of connections) cutOff(connection);
+      await publisher.idle(); // what followers have answered in the meantime
       // A foreign server goes on: `io.close()` would close it too.
       if (server !== undefined) return void io.engine.close();
       const closed = io.close();
@@ -241,6 +243,11 @@ async function letAllGo(io: Server, closeMs: number): Promise<void> {
   });
   await Promise.race([Promise.all(gone), timeout]);
   clearTimeout(timer);
+}
+
+/** A polling connection that is closed waits for the satellite's next poll: by itself 30 s, which would hold up the process. */
+function forgetSoon({ transport }: HubSocket["conn"], closeMs: number): void {
+  if (transport.name === "polling") Object.assign(transport, { closeTimeout: closeMs });
 }
 
 /** `ws` by itself would wait 30 s for the other side's goodbye. Polling connections are the HTTP server's. */

@@ -6,9 +6,20 @@ import { cursorOf, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
-import type { LogReader } from "./log-reader.ts";
+import type { LogReader, ReadTexts } from "./log-reader.ts";
 import type { Publisher } from "./publish.ts";
 import { whenDrained } from "./unsent.ts";
+
+/** How far a socket is that is not live yet. */
+interface CatchingUp {
+  filter: Filter;
+  /** Everything up to it was sent. */
+  position: number;
+  /** Of these the last values come first. */
+  readonly latest: Filter[];
+  /** The page after the position, where it is being read already; of use as long as the filter is the same. */
+  ahead?: { readonly filter: Filter; readonly page: Promise<ReadTexts> };
+}
 
 const Request = z.strictObject({
   events: z.array(z.string()).max(1_000),
@@ -29,8 +40,8 @@ export class Listening {
   readonly #audiences: Audiences;
   readonly #limits: Limits;
   readonly #onFault: (socket: HubSocket, error: unknown) => void;
-  /** Sockets that are not live yet. A newer entry, or none, ends the loop that made the older one. */
-  readonly #catchingUp = new Map<HubSocket, { filter: Filter }>();
+  /** Sockets that are not live yet. A newer entry, or none, ends the loop of the older one. */
+  readonly #catchingUp = new Map<HubSocket, CatchingUp>();
 
   /** `onFault` hears of a log that could not be read: the socket then hears nothing more. */
   constructor(
@@ -79,11 +90,10 @@ export class Listening {
     const heard = (before?.filter ?? this.#audiences.filterOf(socket))?.events;
     const isNew = (event: string) => !heard?.has(event);
     const latest = this.#latestOf(filter, fresh ?? (after === undefined ? events.filter(isNew) : []));
-    if (after === undefined && before !== undefined && latest === undefined) {
-      before.filter = filter; // it goes on from where it is
-    } else {
-      this.#begin(socket, filter, latest, start.offset);
-    }
+    if (after !== undefined || before === undefined) return this.#begin(socket, filter, latest, start.offset);
+    // It goes on from where it is.
+    before.filter = filter;
+    if (latest !== undefined) before.latest.push(latest);
   }
 
   /** The socket reads too slowly to stay live: it catches up from here when it has read what it was sent. */
@@ -91,7 +101,7 @@ export class Listening {
     const filter = this.#audiences.filterOf(socket);
     if (filter === undefined) return;
     this.#audiences.leave(socket);
-    this.#run(socket, filter, undefined, this.#publisher.head);
+    this.#run(socket, { filter, position: this.#publisher.head, latest: [] });
   }
 
   /** The socket is gone. */
@@ -119,54 +129,74 @@ export class Listening {
       this.#catchingUp.delete(socket);
       this.#audiences.join(socket, filter);
     } else {
-      this.#run(socket, filter, latest, offset);
+      this.#run(socket, { filter, position: offset, latest: latest === undefined ? [] : [latest] });
     }
   }
 
-  #run(socket: HubSocket, filter: Filter, latest: Filter | undefined, offset: number): void {
-    this.#catchUp(socket, filter, latest, offset).catch((error) => this.#onFault(socket, error));
+  #run(socket: HubSocket, turn: CatchingUp): void {
+    this.#catchingUp.set(socket, turn);
+    this.#catchUp(socket, turn).catch((error) => this.#onFault(socket, error));
   }
 
   /**
-   * Sends the last values, then what came after the offset: in pages, each when the one before was read, until the rest is
+   * Sends the last values, then what came after the position: in pages, each when the one before was read, until the rest is
    * in memory; then, in one turn, sends that rest and joins the audience: nothing in between is missed or comes twice.
    */
-  async #catchUp(
-    socket: HubSocket,
-    filter: Filter,
-    latest: Filter | undefined,
-    offset: number,
-  ): Promise<void> {
-    const turn = { filter };
-    this.#catchingUp.set(socket, turn);
+  async #catchUp(socket: HubSocket, turn: CatchingUp): Promise<void> {
     const isOver = () => this.#catchingUp.get(socket) !== turn;
     await whenDrained(socket);
-    if (latest !== undefined) {
-      for await (const texts of this.#reader.latest(latest, offset)) {
-        if (isOver()) return;
-        await this.#sendPage(socket, "hub:latest", texts);
-      }
+    while (!isOver()) {
+      const latest = turn.latest.shift();
+      if (latest !== undefined) await this.#sendLatest(socket, turn, latest, isOver);
+      else if (this.#reader.isNear(turn.position)) this.#goLive(socket, turn);
+      else await this.#sendNext(socket, turn, isOver);
     }
-    let position = offset;
-    while (!isOver() && !this.#reader.isNear(position)) {
-      const { texts, through, missingThrough } = await this.#reader.read(position, turn.filter);
+  }
+
+  async #sendLatest(
+    socket: HubSocket,
+    { position, latest: others }: CatchingUp,
+    latest: Filter,
+    isOver: () => boolean,
+  ): Promise<void> {
+    for await (const texts of this.#reader.latest(latest, position)) {
       if (isOver()) return;
-      if (missingThrough !== undefined) {
-        const [after, until] = [
-          cursorOf(this.#log.epoch, position),
-          cursorOf(this.#log.epoch, missingThrough),
-        ];
-        socket.emit("hub:gap", { reason: "retention", after, until });
-      }
-      await this.#sendPage(socket, "hub:events", texts);
-      position = through;
+      await this.#sendPage(socket, "hub:latest", texts);
     }
+    if (socket.data.form === "batched" && others.length === 0 && !isOver()) socket.emit("hub:latest", []);
+  }
+
+  async #sendNext(socket: HubSocket, turn: CatchingUp, isOver: () => boolean): Promise<void> {
+    const { position, filter, ahead } = turn;
+    const page = ahead?.filter === filter ? ahead.page : this.#reader.read(position, filter);
+    const { texts, through, missingThrough } = await page;
     if (isOver()) return;
-    const { texts } = this.#reader.readNear(position, turn.filter);
+    this.#readAhead(turn, through);
+    await this.#sendPage(socket, "hub:events", texts);
+    if (missingThrough !== undefined) {
+      // After the page: it may hold the newest of `latest` events from within the gap.
+      const { epoch } = this.#log;
+      const [after, until] = [cursorOf(epoch, position), cursorOf(epoch, missingThrough)];
+      socket.emit("hub:gap", { reason: "retention", after, until });
+    }
+    turn.position = through;
+  }
+
+  /** Reads the next page while one is on its way. */
+  #readAhead(turn: CatchingUp, position: number): void {
+    delete turn.ahead;
+    if (this.#reader.isNear(position)) return;
+    const { filter } = turn;
+    turn.ahead = { filter, page: this.#reader.read(position, filter) };
+    turn.ahead.page.catch(() => undefined); // whoever takes it hears of it
+  }
+
+  #goLive(socket: HubSocket, { position, filter }: CatchingUp): void {
+    const { texts } = this.#reader.readNear(position, filter);
     for (const packet of this.#packets(socket, "hub:events", texts))
       socket.emit("hub:events", packet as never);
     this.#catchingUp.delete(socket);
-    this.#audiences.join(socket, turn.filter);
+    this.#audiences.join(socket, filter);
   }
 
   /** Resolves when the socket has read it: a batched one answers, of a plain one the transport tells. */

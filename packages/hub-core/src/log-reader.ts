@@ -1,4 +1,4 @@
-import { type EventLog, type Filter, isWanted } from "@orrery/event-log";
+import { type EventLog, type Filter, isWanted, type Page } from "@orrery/event-log";
 import { heardEncoder } from "./heard.ts";
 import type { Publisher } from "./publish.ts";
 import type { Tail } from "./tail.ts";
@@ -8,7 +8,7 @@ export interface ReadTexts {
   readonly texts: readonly string[];
   /** Everything up to it was looked at. */
   readonly through: number;
-  /** Where retention has taken events behind the place that was read from: up to where. */
+  /** Events between the place that was read from and this one may be missing, since retention has taken some. */
   readonly missingThrough?: number;
 }
 
@@ -40,23 +40,21 @@ export class LogReader {
   }
 
   /**
-   * At most `limit` places of the log from the disk; all that there is from memory. Pages of which retention has left nothing
-   * are read together with the next one, so that what is missing is one range.
+   * At most `limit` places of the log from the disk; all that there is from memory. Where retention has taken something behind
+   * `after`, just what is left of that: the newest of `latest` events, so that the gap can be told before what comes next.
    */
   async read(after: number, filter: Filter, limit?: number): Promise<ReadTexts> {
     if (this.isNear(after)) return this.readNear(after, filter);
     const upTo = this.#publisher.head;
-    const next = (from: number) =>
-      this.#log.read({ after: from, upTo, filter, ...(limit !== undefined && { limit }) });
-    let page = await next(after);
-    while (page.events.length === 0 && page.takenThrough > page.through && page.through < upTo) {
-      page = await next(page.through);
-    }
-    const texts = page.events.map((event) => this.#toHeard(event, event.offset).text);
-    const { through, takenThrough } = page;
-    if (takenThrough <= after) return { texts, through };
-    const missingThrough = Math.min(takenThrough, through);
-    return { texts, through, missingThrough };
+    const page = await this.#log.read({ after, upTo, filter, ...(limit !== undefined && { limit }) });
+    const { takenThrough } = page;
+    if (takenThrough <= after) return this.#texts(page);
+    const left = await this.#log.read({ after, upTo: takenThrough, filter, latestOnly: true });
+    return { ...this.#texts(left), missingThrough: left.through };
+  }
+
+  #texts({ events, through }: Page): ReadTexts {
+    return { texts: events.map((event) => this.#toHeard(event, event.offset).text), through };
   }
 
   /** The event at that place; undefined where retention has taken it. */

@@ -102,3 +102,19 @@ it("a hub closes within its time although connections read nothing, with a name 
   await hub.stop();
   expect(performance.now() - beganMs).toBeLessThan(2_000);
 });
+
+it("a polling satellite that vanished without a word leaves nothing behind when the hub closes", async () => {
+  await using hub = await startHub({
+    contracts,
+    limits: { pingIntervalMs: 50, pingTimeoutMs: 50, closeMs: 100 },
+  });
+  const polling = `${hub.url}/socket.io/?EIO=4&transport=polling`;
+  const request = async (query: string, body?: string) =>
+    (await fetch(`${polling}${query}`, body === undefined ? {} : { method: "POST", body })).text();
+  const { sid } = JSON.parse((await request("")).slice(1));
+  await request(`&sid=${sid}`, `40/house,${JSON.stringify({ role: "guest", id: "gone" })}`);
+  const { sockets } = hub.hub.namespace(house);
+  expect(sockets.size).toBe(1);
+  while (sockets.size > 0) await turn();
+  await hub.stop(); // the test environment finds Engine.IO's timer of 30 s
+});

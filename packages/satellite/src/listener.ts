@@ -32,8 +32,11 @@ export class Listener {
   #sent = -1;
   #answered = -1;
   #isDue = false;
-  /** Events whose last values the hub has sent. */
-  #known = new Set<string>();
+  /**
+   * Events whose last values were not all heard yet: still to be asked for, asked for, or, since the hub has answered, on
+   * their way.
+   */
+  readonly #fresh = new Map<string, "due" | "asked" | "coming">();
 
   constructor(socket: HubSocket, options: ListenerOptions) {
     this.#socket = socket;
@@ -49,6 +52,7 @@ export class Listener {
     });
     socket.on("hub:latest", (entries, ack) => {
       for (const entry of entries) this.#handlers.hear(entry);
+      if (entries.length === 0) this.#setFresh("coming", undefined);
       ack?.(null);
     });
   }
@@ -63,12 +67,16 @@ export class Listener {
   }
 
   add(event: string, handler: Handler): void {
-    if (this.#handlers.add(event, handler)) this.#listenSoon();
+    if (!this.#handlers.add(event, handler)) return;
+    this.#fresh.set(event, "due");
+    this.#listenSoon();
   }
 
   /** Without `handler`: all of the event's. */
   remove(event: string, handler?: Handler): void {
-    if (this.#handlers.remove(event, handler)) this.#listenSoon();
+    if (!this.#handlers.remove(event, handler)) return;
+    this.#fresh.delete(event);
+    this.#listenSoon();
   }
 
   /** The hub is there. */
@@ -82,15 +90,16 @@ export class Listener {
     this.#isWelcome = false;
     this.#sent = -1;
     this.#answered = -1;
+    for (const event of this.#fresh.keys()) this.#fresh.set(event, "due");
   }
 
   end(): void {
     for (const event of this.#handlers.events) this.#handlers.remove(event);
   }
 
-  /** Nothing can be told of what lies before. */
-  skip(gap: Gap): void {
-    this.#moveTo(gap.until);
+  /** Nothing can be told of what lies before; of a gap by retention last values may still come. */
+  skip({ reason, until }: Gap): void {
+    if (reason === "epoch") this.#moveTo(until);
   }
 
   #hear(entry: HeardEntry): void {
@@ -120,14 +129,17 @@ export class Listener {
     if (events.length === 0) this.#forget();
     const { rooms } = this.#options;
     const after = this.cursor ?? this.#from;
-    const fresh = events.filter((event) => !this.#known.has(event));
+    // Who begins at a place of the log hears the last values when they come.
+    const isFromPlace = this.#epoch === undefined && isFirst && after !== "now";
+    if (isFromPlace) this.#fresh.clear();
+    const fresh = [...this.#fresh.keys()].filter((event) => this.#fresh.get(event) === "due");
     const request: ListenRequest = {
       events,
       ...(rooms !== undefined && { rooms }),
       ...(isFirst && after !== "now" && { after }),
-      ...(this.#known.size > 0 && { fresh }),
+      ...(!isFromPlace && { fresh }),
     };
-    this.#known = new Set(events);
+    this.#setFresh("due", "asked");
     const change = this.#change;
     this.#sent = change;
     this.#socket.emit("hub:listen", request, (reply) => this.#settle(reply, change, isFirst));
@@ -140,8 +152,17 @@ export class Listener {
       return this.#options.onSettled(refusal);
     }
     this.#answered = change;
+    this.#setFresh("asked", "coming");
     if (isFirst || this.#epoch === undefined) this.#moveTo(reply.cursor);
     this.#options.onSettled();
+  }
+
+  #setFresh(before: "due" | "asked" | "coming", after: "asked" | "coming" | undefined): void {
+    for (const [event, state] of this.#fresh) {
+      if (state !== before) continue;
+      if (after === undefined) this.#fresh.delete(event);
+      else this.#fresh.set(event, after);
+    }
   }
 
   #moveTo(cursor: Cursor): void {

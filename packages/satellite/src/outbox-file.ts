@@ -37,17 +37,9 @@ class FileStore implements OutboxStore {
 
   async open(): Promise<readonly StoredEntry[]> {
     await mkdir(dirname(this.#file), { recursive: true });
-    const text = await readFile(this.#file, "utf8").catch((error) => {
-      if (error.code === "ENOENT") return "";
-      throw error;
-    });
-    if (text === "") return [];
+    if ((await this.#text()) === "") return [];
     await this.#lock();
-    // A process that was killed while it wrote leaves a last line without an end.
-    for (const line of text.slice(0, text.lastIndexOf("\n") + 1).split("\n")) {
-      if (line !== "") this.#apply(JSON.parse(line));
-    }
-    await this.#compact();
+    if (this.#waiting.size === 0) await this.#unlock();
     return [...this.#waiting.values()];
   }
 
@@ -66,7 +58,10 @@ class FileStore implements OutboxStore {
 
   #append(lines: readonly Line[]): Promise<void> {
     const write = async () => {
-      if (!this.#isLocked) await this.#lock();
+      if (!this.#isLocked) {
+        if (lines.every((line) => "removed" in line)) return; // what was never put
+        await this.#lock();
+      }
       for (const line of lines) this.#apply(line);
       const isMostlyOver = this.#bytes > compactBytes && this.#waiting.size * 2 < this.#put;
       if (this.#waiting.size === 0 || isMostlyOver) return this.#compact();
@@ -87,17 +82,37 @@ class FileStore implements OutboxStore {
     }
   }
 
-  /** Writes the file anew with what waits; without it where nothing does. */
+  /** Writes the file anew with what waits; without it, and without the lock, where nothing does. */
   async #compact(): Promise<void> {
+    await this.#rewrite();
+    if (this.#waiting.size === 0) await this.#unlock();
+  }
+
+  async #rewrite(): Promise<void> {
     const text = [...this.#waiting.values()].map((entry) => `${JSON.stringify(entry)}\n`).join("");
     this.#bytes = text.length;
     this.#put = this.#waiting.size;
-    if (text === "") {
-      await rm(this.#file, { force: true });
-      return this.#unlock();
-    }
+    if (text === "") return rm(this.#file, { force: true });
     await writeFile(`${this.#file}.new`, text);
     await rename(`${this.#file}.new`, this.#file);
+  }
+
+  async #text(): Promise<string> {
+    return readFile(this.#file, "utf8").catch((error) => {
+      if (error.code === "ENOENT") return "";
+      throw error;
+    });
+  }
+
+  /** What another process has left in the file. It may have held the lock until just now, and waits on for the next `open`. */
+  async #load(): Promise<void> {
+    const text = await this.#text();
+    if (text === "") return;
+    // A process that was killed while it wrote leaves a last line without an end.
+    const lines = text.slice(0, text.lastIndexOf("\n") + 1).split("\n");
+    const whole: Line[] = lines.filter((line) => line !== "").map((line) => JSON.parse(line));
+    for (const line of whole) this.#apply(line);
+    await this.#rewrite();
   }
 
   get #lockFile(): string {
@@ -110,7 +125,7 @@ class FileStore implements OutboxStore {
       try {
         await writeFile(this.#lockFile, String(process.pid), { flag: "wx" });
         this.#isLocked = true;
-        return;
+        break;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       }
@@ -119,6 +134,12 @@ class FileStore implements OutboxStore {
         throw new OrreryError("OUTBOX_LOCKED", { detail: `${this.#file}, by process ${holder}.` });
       }
       await rm(this.#lockFile, { force: true });
+    }
+    try {
+      await this.#load();
+    } catch (error) {
+      await this.#unlock(); // nothing is written to a file that cannot be read
+      throw error;
     }
   }
 
