@@ -221,7 +221,17 @@ export class Followers {
       deliveryPlaces,
     );
     if (follower.following !== following) return;
-    if (texts.length > 0) {
+    const isGap = missingThrough !== undefined;
+    if (isGap) {
+      const [after, until] = [
+        cursorOf(this.#log.epoch, state.position),
+        cursorOf(this.#log.epoch, missingThrough),
+      ];
+      socket.emit("hub:gap", { reason: "retention", after, until, as });
+    }
+    // A gap has an answer too, if only to a delivery of nothing: the cursor does not move past it before it was told.
+    const isEmpty = texts.length === 0 && !isGap;
+    if (!isEmpty) {
       const packet = new PacketText(`["hub:deliver",{"as":"${as}","events":[${texts.join(",")}]}]`);
       socket.emit("hub:deliver", packet as never, (reply) => {
         this.#answered(follower, following, through, reply).catch((error) => {
@@ -232,14 +242,7 @@ export class Followers {
         });
       });
     }
-    if (missingThrough !== undefined) {
-      const [after, until] = [
-        cursorOf(this.#log.epoch, state.position),
-        cursorOf(this.#log.epoch, missingThrough),
-      ];
-      socket.emit("hub:gap", { reason: "retention", after, until, as });
-    }
-    this.#happened(follower, following, { kind: "page", through, isEmpty: texts.length === 0 });
+    this.#happened(follower, following, { kind: "page", through, isEmpty });
   }
 
   async #answered(

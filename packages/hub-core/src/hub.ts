@@ -94,7 +94,7 @@ export function createHub({
   const connections = new Set<HubSocket["conn"]>();
   io.engine.on("connection", (connection: HubSocket["conn"]) => {
     connections.add(connection);
-    //forgetSoon(connection, limits.closeMs);
+    forgetSoon(connection, limits.closeMs);
     connection.once("close", () => connections.delete(connection));
   });
 

@@ -172,13 +172,14 @@ export class Listening {
     const { texts, through, missingThrough } = await page;
     if (isOver()) return;
     this.#readAhead(turn, through);
-    await this.#sendPage(socket, "hub:events", texts);
     if (missingThrough !== undefined) {
-      // After the page: it may hold the newest of `latest` events from within the gap.
+      // Before the page, which may hold the newest of `latest` events from within the gap: a satellite that has heard of one
+      // of them, and loses its connection then, resumes behind it.
       const { epoch } = this.#log;
       const [after, until] = [cursorOf(epoch, position), cursorOf(epoch, missingThrough)];
       socket.emit("hub:gap", { reason: "retention", after, until });
     }
+    await this.#sendPage(socket, "hub:events", texts);
     turn.position = through;
   }
 

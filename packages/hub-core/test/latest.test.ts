@@ -24,7 +24,7 @@ const named = (prefix: string, count: number) => range(0, count).map((n) => `${p
 
 /** What was heard, in short: `<who> <mood>`, or a note's id. */
 const short = (heard: PlainClient["heard"]) =>
-  heard.map(({ data }) => (data.who === undefined ? data.id : `${data.who} ${data.mood}`));
+  heard.map(({ data: { id, who, mood } }) => (id === undefined ? [who, mood].join(" ") : id));
 const offsetsOf = ({ heard }: PlainClient) => heard.map(({ meta }) => meta.offset as number);
 async function hears(client: PlainClient, last: string): Promise<void> {
   while (short(client.heard).at(-1) !== last) await turn();
