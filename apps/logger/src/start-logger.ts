@@ -64,7 +64,7 @@ export async function startLogger({
     satellite.follow(
       Object.keys(parcels.events) as EventName<Parcels>[],
       { as: followerName, from: events.cursor ?? "start", concurrency: 1, onEnd: onFault },
-      async (data, { attempt: _, ...meta }) => {
+      async (data, { attempt: _attempt, ...meta }) => {
         const { type, time, offset = 0 } = meta;
         const line = JSON.stringify({ event: type, time, data, meta });
         const isNew = await events.append(line, following?.epoch ?? "", offset);

@@ -108,6 +108,7 @@ export class Followers {
       return refused("FOLLOWERS_TOO_MANY");
     }
     const follower = known ?? (await this.#create(name, as, start.offset));
+    if (!socket.connected) return refused("HUB_CLOSING"); // gone while the log was asked
     const { cursor, following: older } = follower;
     if (older !== undefined && older.socket !== socket) {
       older.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_TAKEN_OVER") });
@@ -204,12 +205,16 @@ export class Followers {
     // It may be a second behind after a crash: what was handled since then comes again.
     if (effects.save) this.#publisher.recordLazily(this.#cursorChange(follower));
     if (effects.read) {
-      this.#deliverNext(follower, following).catch((error) => {
-        this.#logger.error({ err: error, follower: follower.name }, "the log could not be read");
-        following.socket.emit("hub:unfollowed", { as: follower.as, error: errorBody("LOG_FAILED") });
-        if (follower.following === following) delete follower.following;
-      });
+      this.#deliverNext(follower, following).catch((error) => this.#end(follower, following, error));
     }
+  }
+
+  /** The log does not answer. The satellite follows again. */
+  #end(follower: Follower, following: Following, error: unknown): void {
+    this.#logger.error({ err: error, follower: follower.name }, "the log failed a follower");
+    if (follower.following !== following) return;
+    delete follower.following;
+    following.socket.emit("hub:unfollowed", { as: follower.as, error: errorBody("LOG_FAILED") });
   }
 
   async #deliverNext(follower: Follower, following: Following): Promise<void> {
@@ -235,10 +240,7 @@ export class Followers {
       const packet = new PacketText(`["hub:deliver",{"as":"${as}","events":[${texts.join(",")}]}]`);
       socket.emit("hub:deliver", packet as never, (reply) => {
         this.#answered(follower, following, through, reply).catch((error) => {
-          this.#logger.error(
-            { err: error, follower: follower.name },
-            "the log refused what a follower parked",
-          );
+          this.#end(follower, following, error);
         });
       });
     }

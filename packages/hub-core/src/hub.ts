@@ -15,6 +15,7 @@ import type { EventLog } from "@orrery/event-log";
 import { type Namespace, Server } from "socket.io";
 import { z } from "zod";
 import { Audiences, type HubNamespace, type HubSocket } from "./audience.ts";
+import { type Connection, cutOff, forgetSoon, holdBack, unsentBytes } from "./connection.ts";
 import { CorkedWebSocketServer } from "./corked-ws.ts";
 import { cursorOf } from "./cursor.ts";
 import { fanOut } from "./fan-out.ts";
@@ -29,7 +30,6 @@ import { hubParser } from "./parser.ts";
 import { Publisher } from "./publish.ts";
 import { type Receiver, receive } from "./receive.ts";
 import { Tail } from "./tail.ts";
-import { unsentBytes } from "./unsent.ts";
 
 export interface HubOptions {
   /** One namespace each. */
@@ -91,8 +91,8 @@ export function createHub({
     },
   );
 
-  const connections = new Set<HubSocket["conn"]>();
-  io.engine.on("connection", (connection: HubSocket["conn"]) => {
+  const connections = new Set<Connection>();
+  io.engine.on("connection", (connection: Connection) => {
     connections.add(connection);
     forgetSoon(connection, limits.closeMs);
     connection.once("close", () => connections.delete(connection));
@@ -185,14 +185,15 @@ export function createHub({
     for (const ours of audiences.values()) ours.reached(publisher.head);
   }
 
-  /** Connections that do not read what they are sent leave live delivery, so that nothing piles up for them. */
+  /** Satellites that do not read what they are sent leave live delivery, and are not listened to, so that nothing piles up. */
   function moveSlowOnes(): void {
     for (const { contract, listening } of served) {
       for (const socket of [...(audiences.get(contract.name)?.sockets() ?? [])]) {
-        if (unsentBytes(socket) > limits.unsentBytes) {
-          listening.fallBehind(socket);
-        }
+        if (unsentBytes(socket.conn) > limits.unsentBytes) listening.fallBehind(socket);
       }
+    }
+    for (const connection of connections) {
+      if (unsentBytes(connection) > limits.unsentBytes) holdBack(connection);
     }
   }
 
@@ -243,17 +244,6 @@ async function letAllGo(io: Server, closeMs: number): Promise<void> {
   });
   await Promise.race([Promise.all(gone), timeout]);
   clearTimeout(timer);
-}
-
-/** A polling connection that is closed waits for the satellite's next poll: by itself 30 s, which would hold up the process. */
-function forgetSoon({ transport }: HubSocket["conn"], closeMs: number): void {
-  if (transport.name === "polling") Object.assign(transport, { closeTimeout: closeMs });
-}
-
-/** `ws` by itself would wait 30 s for the other side's goodbye. Polling connections are the HTTP server's. */
-function cutOff({ transport }: HubSocket["conn"]): void {
-  const { socket } = transport as unknown as { readonly socket?: { terminate(): void } };
-  socket?.terminate();
 }
 
 /** Says why, then closes: for good, or, where the code is retryable, so that the client reconnects by itself. */

@@ -15,8 +15,8 @@ export interface Limits extends WireLimits {
   /** Names under which one satellite follows. */
   readonly followers: number;
   /**
-   * Text that waits for one connection; past it the connection leaves live delivery and is served from the log when it has
-   * read what waits. Bytes.
+   * Text that waits for one connection; past it the connection leaves live delivery, is served from the log when it has read
+   * what waits, and is not listened to until then. Bytes.
    */
   readonly unsentBytes: number;
   /** Between two looks at what is unsent. Milliseconds. */

@@ -2,13 +2,13 @@ import { type Contract, errorBody, type ListenReply, type ListenRequest } from "
 import type { EventLog, Filter } from "@orrery/event-log";
 import { z } from "zod";
 import { type Audiences, type HubSocket, packetsOf } from "./audience.ts";
+import { whenDrained } from "./connection.ts";
 import { cursorOf, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { LogReader, ReadTexts } from "./log-reader.ts";
 import type { Publisher } from "./publish.ts";
-import { whenDrained } from "./unsent.ts";
 
 /** How far a socket is that is not live yet. */
 interface CatchingUp {
@@ -144,7 +144,7 @@ export class Listening {
    */
   async #catchUp(socket: HubSocket, turn: CatchingUp): Promise<void> {
     const isOver = () => this.#catchingUp.get(socket) !== turn;
-    await whenDrained(socket);
+    await whenDrained(socket.conn);
     while (!isOver()) {
       const latest = turn.latest.shift();
       if (latest !== undefined) await this.#sendLatest(socket, turn, latest, isOver);
@@ -206,7 +206,7 @@ export class Listening {
       if (socket.data.form === "plain") socket.emit(message, packet as never);
       else await new Promise<void>((resolve) => socket.emit(message, packet as never, () => resolve()));
     }
-    await whenDrained(socket);
+    await whenDrained(socket.conn);
   }
 
   #packets(socket: HubSocket, message: PageMessage, texts: readonly string[]) {

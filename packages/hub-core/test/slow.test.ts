@@ -1,5 +1,5 @@
+import { unsentBytes } from "../src/connection.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
-import { unsentBytes } from "../src/unsent.ts";
 import { PlainClient, RawClient } from "./clients.ts";
 import { house } from "./house.ts";
 import { heldBytes, hubEndOf, readOn, stall } from "./stall.ts";
@@ -60,7 +60,7 @@ describe.each([
     const watching = (async () => {
       while (!isOver) {
         mostHeld = Math.max(mostHeld, heldBytes(hubEnd));
-        mostUnsent = Math.max(mostUnsent, unsentBytes(hubEnd));
+        mostUnsent = Math.max(mostUnsent, unsentBytes(hubEnd.conn));
         await turn();
       }
     })();
@@ -118,3 +118,23 @@ it("a polling satellite that vanished without a word leaves nothing behind when 
   while (sockets.size > 0) await turn();
   await hub.stop(); // the test environment finds Engine.IO's timer of 30 s
 });
+
+it("a publisher that does not read its receipts is held back: they do not pile up, and none is lost", async () => {
+  await using hub = await startHub({ contracts, limits: { unsentBytes: 200_000, unsentCheckMs: 10 } });
+  await using client = await new RawClient(hub.url).join("/house", { role: "host", id: "p", events: [] });
+  stall(client);
+  const hubEnd = hubEndOf(hub, "p");
+  const total = 200_000;
+  let mostHeld = 0;
+  for (let said = 0; said < total; said += 1_000) {
+    for (let n = said; n < said + 1_000; n += 1) client.send(`42/house,${n}["said",{"id":7}]`);
+    mostHeld = Math.max(mostHeld, heldBytes(hubEnd));
+    await turn();
+  }
+  const before = hubEnd.conn.readyState;
+  readOn(client);
+  await client.until((frame) => frame.startsWith(`43/house,${total - 1}[`));
+  expect(before).toBe("open");
+  expect(client.frames.filter((frame) => frame.startsWith("43/house,"))).toHaveLength(total);
+  expect(mostHeld).toBeLessThan(8_000_000);
+}, 60_000);

@@ -180,6 +180,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       transports: ["websocket", "polling"],
       tryAllTransports: true,
       forceNew: true,
+      timeout: 5_000, // Socket.IO's default of 20 s is long to wait for a handshake that was lost on the way
       reconnectionDelay: 200,
       reconnectionDelayMax: 2_000,
       parser,
@@ -243,6 +244,11 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     }: FollowOptions,
     handler: HandlerOf<C, N>,
   ): Following {
+    if (!(concurrency >= 1 && attempts >= 1 && backoffMs >= 0)) {
+      throw new OrreryError("CONFIG_INVALID", {
+        detail: "concurrency and attempts: 1 or more; backoffMs: 0 or more.",
+      });
+    }
     const request: FollowRequest = {
       as,
       events: typeof events === "string" ? [events] : events,

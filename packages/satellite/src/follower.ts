@@ -113,7 +113,7 @@ export class Follower {
     const outcomes = events.map((entry) => this.#outcomeOf(entry));
     if (outcomes.every(isSettled)) return this.#answer(outcomes, ack);
     this.#openDeliveries += 1;
-    void Promise.all(outcomes).then((settled) => {
+    void Promise.all(outcomes.map(async (outcome) => outcome)).then((settled) => {
       this.#answer(settled, ack);
       this.#openDeliveries -= 1;
       if (this.#openDeliveries === 0) for (const resolve of this.#whenIdle.splice(0)) resolve();

@@ -62,15 +62,17 @@ inBrowser("in a browser", () => {
   let directory = "";
   let context: BrowserContext;
   let pageUrl = "";
-  const server = createServer(async (request, response) => {
+  let bundled = "";
+  const server = createServer((request, response) => {
     if (request.url === "/page.js") {
-      response.setHeader("content-type", "text/javascript").end((await bundle()).outputFiles[0]?.text);
+      response.setHeader("content-type", "text/javascript").end(bundled);
     } else {
       response.setHeader("content-type", "text/html").end('<script type="module" src="/page.js"></script>');
     }
   });
 
   beforeAll(async () => {
+    bundled = (await bundle()).outputFiles[0]?.text ?? "";
     directory = await mkdtemp(join(tmpdir(), "orrery-chromium-"));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     pageUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
