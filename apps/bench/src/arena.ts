@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { type Answers, Child } from "./child.ts";
 import type { EmitterKind, EmittersAnswers, Sent } from "./programs/emitters.ts";
 import type { ListenersAnswers } from "./programs/listeners.ts";
-import type { ServerAnswers } from "./programs/server.ts";
+import type { ServerAnswers, ServerKind } from "./programs/server.ts";
 import type { Form } from "./raw-listeners.ts";
 
 /** How a question is to be asked. */
@@ -24,7 +24,7 @@ export interface Plan {
 /** One of those that are compared. */
 export interface Contender {
   readonly name: string;
-  readonly server: "orrery" | "bare";
+  readonly server: ServerKind;
   readonly emitters: EmitterKind;
   readonly listeners: Form;
 }
@@ -55,10 +55,10 @@ export class Arena implements AsyncDisposable {
 
   /** One of the listeners is in the emitters' process, and connects last: what it hears, the others were sent before. */
   async enter(contender: Contender, emitterCount: number, listenerCount: number): Promise<Running> {
-    const server = await this.#startServer(contender.server);
+    const server = await this.startServer(contender.server);
     const url = await server.ask("url");
-    const emitters = await this.#start<EmittersAnswers>("emitters", []);
-    const listeners = listenerCount > 1 ? await this.#start<ListenersAnswers>("listeners", []) : undefined;
+    const emitters = await this.start<EmittersAnswers>("emitters");
+    const listeners = listenerCount > 1 ? await this.start<ListenersAnswers>("listeners") : undefined;
     await listeners?.ask("connect", url, contender.listeners, listenerCount - 1);
     if (listenerCount > 0) await emitters.ask("listen", url, contender.listeners);
     await emitters.ask("connect", contender.emitters, url, emitterCount);
@@ -70,20 +70,29 @@ export class Arena implements AsyncDisposable {
     await Promise.all(this.#directories.map((directory) => rm(directory, { recursive: true, force: true })));
   }
 
-  async #startServer(kind: Contender["server"]): Promise<Child<ServerAnswers>> {
-    const profile = ["--cpu-prof", `--cpu-prof-dir=${join(outDirectory, "profiles")}`];
-    const nodeArgs = this.#plan.isProfiled ? profile : [];
-    if (kind === "bare") return this.#start<ServerAnswers>("server", [kind], nodeArgs);
-    // Not the system's temporary directory: that may be memory, where a disk is to be measured.
+  /** What makes a process leave a profile, where one was asked for. */
+  get profiling(): string[] {
+    return this.#plan.isProfiled ? ["--cpu-prof", `--cpu-prof-dir=${join(outDirectory, "profiles")}`] : [];
+  }
+
+  /** A directory for a log, gone with the arena. Not the system's temporary one: that may be memory, where a disk is to be measured. */
+  async directory(): Promise<string> {
     await mkdir(outDirectory, { recursive: true });
     const directory = await mkdtemp(join(outDirectory, "log-"));
     this.#directories.push(directory);
-    return this.#start<ServerAnswers>("server", [kind, directory], nodeArgs);
+    return directory;
   }
 
-  async #start<A extends Answers>(
+  /** `directory`: where Orrery's log is, or shall be. */
+  async startServer(kind: ServerKind, directory?: string): Promise<Child<ServerAnswers>> {
+    const args = kind === "orrery" ? [kind, directory ?? (await this.directory())] : [kind];
+    return this.start<ServerAnswers>("server", args, this.profiling);
+  }
+
+  /** A file of `src/programs`. It ends with the arena, or before, when it is disposed of. */
+  async start<A extends Answers>(
     program: string,
-    args: string[],
+    args: string[] = [],
     nodeArgs: string[] = [],
   ): Promise<Child<A>> {
     const child = await Child.start<A>(program, args, { signal: this.#plan.signal, nodeArgs });

@@ -90,7 +90,7 @@ export class Child<A extends Answers> implements AsyncDisposable {
 }
 
 /** The child's side: answers the parent's questions, and ends the process when the parent lets it go or is gone. */
-export function answerParent<A extends Answers>(answers: A): A {
+export function answerParent<A extends Answers>(answers: A, end: () => void = () => process.exit()): A {
   const say = (answer: Answer) => process.send?.(answer);
   const answer = async ({ name, args }: Question) => {
     try {
@@ -100,7 +100,7 @@ export function answerParent<A extends Answers>(answers: A): A {
     }
   };
   process.on("message", (question: Question) => void answer(question));
-  process.on("disconnect", () => process.exit());
+  process.on("disconnect", end);
   say({ value: null });
   return answers;
 }

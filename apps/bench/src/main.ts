@@ -1,15 +1,31 @@
 import { parseArgs } from "node:util";
 import type { Plan } from "./arena.ts";
+import { behind } from "./questions/behind.ts";
+import { catchUp } from "./questions/catch-up.ts";
+import { dropOuts } from "./questions/drop-outs.ts";
 import { fanOut } from "./questions/fan-out.ts";
 import { ingest } from "./questions/ingest.ts";
+import { reconnectMany } from "./questions/reconnect-many.ts";
+import { restart } from "./questions/restart.ts";
+import { stalled } from "./questions/stalled.ts";
 import { types } from "./questions/types.ts";
 import { type Question, saveAnswer, tableOf } from "./report.ts";
 
-const questions: readonly Question[] = [ingest, fanOut, types];
+const questions: readonly Question[] = [
+  ingest,
+  fanOut,
+  types,
+  catchUp,
+  reconnectMany,
+  behind,
+  restart,
+  dropOuts,
+  stalled,
+];
 
 const usage = `npm run bench -- [question …] [--rounds 5] [--quick] [--profile]
 
-${questions.map(({ name, asks }) => `  ${name.padEnd(10)}${asks}`).join("\n")}
+${questions.map(({ name, asks }) => `  ${name.padEnd(16)}${asks}`).join("\n")}
 
   --rounds   how often every figure is taken, 1 to 100
   --quick    the smallest form, in seconds: shows that everything works, not how fast

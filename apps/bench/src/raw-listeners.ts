@@ -1,4 +1,4 @@
-import type { HeardEntry } from "@orrery/contracts";
+import type { Cursor, HeardEntry } from "@orrery/contracts";
 import type { Parcel } from "@orrery/contracts/parcels";
 import { WebSocket } from "ws";
 import { placeOf } from "./parcel.ts";
@@ -14,7 +14,7 @@ interface Message {
   readonly runs: readonly Run[];
 }
 
-interface Run {
+export interface Run {
   readonly emitter: number;
   readonly first: number;
   last: number;
@@ -31,8 +31,8 @@ interface Listener {
  * and each emitter's in order.
  */
 export class RawListeners {
-  /** Called at every message, when it was counted. */
-  onMessage: () => void = () => undefined;
+  /** Called at every message, when it was counted, with the runs of events in it. */
+  onMessage: (runs: readonly Run[]) => void = () => undefined;
   readonly #sockets: WebSocket[] = [];
   readonly #known = new Map<string, Message>();
   #heard = 0;
@@ -44,9 +44,29 @@ export class RawListeners {
     return this.#heard;
   }
 
+  get count(): number {
+    return this.#sockets.length;
+  }
+
   /** Resolves when all of them hear. Not all at once: a listening server's backlog has an end. */
   async connect(url: string, form: Form, count: number): Promise<void> {
     for (let listener = 0; listener < count; listener += 1) await this.#connectOne(url, form, listener);
+  }
+
+  /** As satellites that were away: all at once, each from its cursor. Resolves when all of them are listened to. */
+  async comeBack(url: string, count: number, after: Cursor): Promise<void> {
+    await Promise.all(
+      Array.from({ length: count }, (_, listener) => this.#connectOne(url, "batched", listener, after)),
+    );
+  }
+
+  /** The last one to connect reads nothing, not even a close, until `resume`. */
+  pause(): void {
+    this.#sockets.at(-1)?.pause();
+  }
+
+  resume(): void {
+    this.#sockets.at(-1)?.resume();
   }
 
   /** Resolves when `events` were heard, over all listeners; rejects when they came out of order or came twice. */
@@ -61,7 +81,8 @@ export class RawListeners {
     for (const socket of this.#sockets) socket.terminate();
   }
 
-  async #connectOne(url: string, form: Form, number: number): Promise<void> {
+  async #connectOne(url: string, form: Form, number: number, after?: Cursor): Promise<void> {
+    const request = JSON.stringify({ events: ["pickup"], ...(after !== undefined && { after }) });
     const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, {
       perMessageDeflate: false,
       skipUTF8Validation: true,
@@ -75,11 +96,18 @@ export class RawListeners {
       socket.on("message", (data) => {
         const bytes = data as Buffer;
         const start = bytes.toString("latin1", 0, 12);
-        if (start === "42/parcels,[") return this.#hear(listener, bytes);
+        if (start.startsWith("42/parcels,")) {
+          const content = bytes.indexOf("[");
+          const ackId = bytes.toString("latin1", 11, content);
+          this.#hear(listener, bytes.subarray(content));
+          // While it catches up: the next page comes when this one was answered.
+          if (ackId !== "") socket.send(`43/parcels,${ackId}[null]`);
+          return;
+        }
         if (start.startsWith("0")) socket.send(`40/parcels,${JSON.stringify(auth)}`);
         else if (start === "2") socket.send("3");
         else if (start === "40/parcels,{" && form === "plain") resolve();
-        else if (start === "40/parcels,{") socket.send('42/parcels,0["hub:listen",{"events":["pickup"]}]');
+        else if (start === "40/parcels,{") socket.send(`42/parcels,0["hub:listen",${request}]`);
         else if (start.startsWith("43/parcels,0")) resolve();
         else reject(new Error(`not understood: ${bytes.toString()}`));
       });
@@ -97,7 +125,7 @@ export class RawListeners {
     }
     this.#heard += events;
     if (this.#waiting !== undefined) this.#settle();
-    this.onMessage();
+    this.onMessage(runs);
   }
 
   #lookInto(bytes: Buffer): Message {
@@ -127,7 +155,7 @@ export class RawListeners {
 type PlainMessage = readonly [event: string, data: Parcel, meta?: HeardEntry[2]];
 
 function eventsOf(text: string): readonly PlainMessage[] {
-  const message = JSON.parse(text.slice(text.indexOf("[")));
+  const message = JSON.parse(text);
   if (message[0] === "hub:events") return message[1];
   return message[0] === "pickup" ? [message] : [];
 }

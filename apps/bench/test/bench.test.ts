@@ -1,6 +1,13 @@
 import type { Plan } from "../src/arena.ts";
+import { behind } from "../src/questions/behind.ts";
+import { catchUp } from "../src/questions/catch-up.ts";
+import { dropOuts } from "../src/questions/drop-outs.ts";
 import { fanOut } from "../src/questions/fan-out.ts";
 import { ingest } from "../src/questions/ingest.ts";
+import { reconnectMany } from "../src/questions/reconnect-many.ts";
+import { restart } from "../src/questions/restart.ts";
+import { stalled } from "../src/questions/stalled.ts";
+import type { Row } from "../src/report.ts";
 
 // The measuring itself throws when an event is missing, comes twice or comes out of order. No figure is looked at here:
 // this machine may be busy with anything.
@@ -25,3 +32,32 @@ it("brings every event to every listener, once and in order, under each load", a
   const rows = await fanOut.answer(smallest);
   expect(new Set(rows.map(({ labels }) => labels.load))).toEqual(new Set(["paced", "bursts of 100", "hub"]));
 }, 120_000);
+
+const labelled = (rows: readonly Row[], label: string) => rows.map(({ labels }) => labels[label]);
+
+it("brings everything kept to a follower and to a live listener, once and each parcel's in order", async () => {
+  expect(labelled(await catchUp.answer(smallest), "satellite")).toEqual(["follower", "live listener"]);
+}, 60_000);
+
+it("brings everything missed to all that come back at once", async () => {
+  expect(labelled(await reconnectMany.answer(smallest), "satellites")).toEqual(["20"]);
+}, 60_000);
+
+it("brings live events in order while followers catch up beside them", async () => {
+  expect(labelled(await behind.answer(smallest), "followers")).toEqual(["none", "10, far behind"]);
+}, 60_000);
+
+it("has every event after a crash, and takes the next one", async () => {
+  expect(labelled(await restart.answer(smallest), "events kept")).toEqual(["0", "10,000"]);
+}, 60_000);
+
+it("brings every event to connections that drop, once and in order", async () => {
+  const [orrery] = await dropOuts.answer(smallest);
+  const figures = [orrery?.figures["delivered %"]?.min, orrery?.figures.duplicates?.max];
+  expect([...figures, orrery?.figures.disordered?.max]).toEqual([100, 0, 0]);
+  expect(orrery?.figures.drops?.min).toBeGreaterThan(0);
+}, 60_000);
+
+it("brings everything to a reader that stopped for a while, and to those beside it", async () => {
+  expect(labelled(await stalled.answer(smallest), "server")).toEqual(["Orrery", "bare relay"]);
+}, 60_000);

@@ -231,6 +231,7 @@ describe("an outbox", () => {
     await using vendor = satellite(hub, path.file, { outboxEvents: 3 });
     // It is written anew when it was read.
     await until(async () => (await stat(path.file)).ino !== ino);
+    await stat(path.file); // asked after the writing, so answered after it: by then it is read
     await turn();
     await turn();
     const third = say(vendor, ["c"]);

@@ -1,10 +1,13 @@
-import { createServer, type Server as HttpServer } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import { Server } from "socket.io";
 
 /** What every team starts with: Socket.IO as it comes, passing each event on. Keeps nothing, checks nothing. */
-export function bareRelay(): HttpServer {
-  const httpServer = createServer();
-  const parcels = new Server(httpServer, { transports: ["websocket"] }).of("/parcels");
+export function bareRelay(
+  httpServer: HttpServer,
+  { isRecovering }: { readonly isRecovering: boolean } = { isRecovering: false },
+): void {
+  const recovery = isRecovering ? { connectionStateRecovery: {} } : {};
+  const parcels = new Server(httpServer, { transports: ["websocket"], ...recovery }).of("/parcels");
   parcels.on("connection", (socket) => {
     if (socket.handshake.auth.role === "logger") void socket.join("listeners");
     socket.on("pickup", (parcel, ack) => {
@@ -12,5 +15,4 @@ export function bareRelay(): HttpServer {
       ack({ ok: true });
     });
   });
-  return httpServer;
 }

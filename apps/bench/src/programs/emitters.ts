@@ -1,10 +1,12 @@
 // A process with emitters, and one listener beside them, so that an event's way there and back is on one clock.
 
+import { setTimeout } from "node:timers/promises";
 import { type Parcel, parcels } from "@orrery/contracts/parcels";
 import { connect } from "@orrery/satellite";
 import { io } from "socket.io-client";
 import { answerParent } from "../child.ts";
-import { parcelOf } from "../parcel.ts";
+import { clockMs } from "../clock.ts";
+import { largeParcelOf, parcelOf } from "../parcel.ts";
 import { type Form, RawListeners } from "../raw-listeners.ts";
 import { type Latency, latencyOf } from "../statistics.ts";
 
@@ -46,9 +48,9 @@ async function connectEmitter(kind: EmitterKind, url: string): Promise<Emit> {
 }
 
 /** Emits the emitter's next event, and checks that its place in the log is behind that of the one before. */
-async function emitNext(number: number): Promise<void> {
+async function emitNext(number: number, isLarge = false): Promise<void> {
   const emitter = emitters[number] as (typeof emitters)[number];
-  const parcel = parcelOf(number, emitter.sent);
+  const parcel = (isLarge ? largeParcelOf : parcelOf)(number, emitter.sent);
   emitter.sent += 1;
   const offset = await emitter.emit(parcel);
   if (offset === null) return;
@@ -96,6 +98,65 @@ const answers = answerParent({
     };
     await Promise.all(Array.from({ length: inFlight }, (_, place) => loop(place % emitters.length)));
     return sentSince(startMs, latenciesMs);
+  },
+
+  /** So many events a second, one every few milliseconds, whatever becomes of them. Resolves when all were acked. */
+  async steady(
+    perSecond: number,
+    durationMs: number,
+    isLarge = false,
+  ): Promise<Sent & { readonly lastMs: number }> {
+    const latenciesMs: number[] = [];
+    const emittedMs: number[] = [];
+    const firstSequence = emitters[0]?.sent ?? 0;
+    listener.onMessage = (runs) => {
+      const nowMs = performance.now();
+      for (const { first, last } of runs) {
+        for (let sequence = first; sequence <= last; sequence += 1) {
+          const sinceMs = emittedMs[sequence - firstSequence];
+          if (sinceMs !== undefined) latenciesMs.push(nowMs - sinceMs);
+        }
+      }
+    };
+    const startMs = performance.now();
+    const events = Math.round((perSecond * durationMs) / 1_000);
+    const acked: Promise<void>[] = [];
+    while (emittedMs.length < events) {
+      const nowMs = performance.now();
+      const due = Math.min(events, 1 + Math.floor(((nowMs - startMs) * perSecond) / 1_000));
+      while (emittedMs.length < due) {
+        emittedMs.push(performance.now());
+        acked.push(emitNext(0, isLarge));
+      }
+      if (emittedMs.length < events) await setTimeout(2);
+    }
+    const lastMs = clockMs();
+    await Promise.all(acked);
+    const wallMs = performance.now() - startMs;
+    if (listener.count > 0) await listener.until(firstSequence + events);
+    listener.onMessage = () => undefined;
+    const latencyMs = latencyOf(latenciesMs.length > 0 ? latenciesMs : [0]);
+    return { events, wallMs, latencyMs, lastMs };
+  },
+
+  /** So many events, some hundreds at a time. Resolves when all were acked. */
+  async batch(count: number): Promise<void> {
+    for (let left = count; left > 0; left -= 250) {
+      await Promise.all(Array.from({ length: Math.min(left, 250) }, () => emitNext(0)));
+    }
+  },
+
+  /** One event; when it was acked, on the machine's clock. Milliseconds. */
+  async one(): Promise<number> {
+    await emitNext(0);
+    return clockMs();
+  },
+
+  /** Follows under a new name; when the hub knew of it, on the machine's clock. Milliseconds. */
+  async follow(url: string): Promise<number> {
+    const driver = connect(parcels, { url, role: "driver", id: "new" });
+    await driver.follow("pickup", { as: "f" }, () => undefined).ready();
+    return clockMs();
   },
 
   /** One event at a time; the next one when it has arrived. */

@@ -1,41 +1,81 @@
-// A process with one server: `orrery <directory of its log>` or `bare`.
+// A process with one server: `orrery <directory of its log>`, `bare` or `recovering`.
 import { once } from "node:events";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
 import { openSqliteLog } from "@orrery/event-log";
 import { createHub } from "@orrery/hub-core";
 import { answerParent } from "../child.ts";
+import { clockMs } from "../clock.ts";
+import { Dropper } from "../dropper.ts";
 import { bareRelay } from "../peers/bare-relay.ts";
 
+/** `bare` and `recovering`: Socket.IO as it comes, and with its `connectionStateRecovery`. */
+export type ServerKind = "orrery" | "bare" | "recovering";
+
 interface Server {
-  readonly url: string;
-  /** Offset of the newest event kept; null where nothing is. */
-  head(): number | null;
+  /** Identity of the log, and the offset of its newest event; null where nothing is kept. */
+  readonly log: { readonly epoch: string; readonly head: number } | null;
+  /** How long it took to open the log. Milliseconds. */
+  readonly openMs: number;
 }
+
+const httpServer = createServer((_request, response) => response.writeHead(404).end());
+const dropper = new Dropper(httpServer);
 
 async function startOrrery(directory: string): Promise<Server> {
+  const startMs = performance.now();
   const log = await openSqliteLog({ file: join(directory, "events.db") });
-  const url = await createHub({ contracts: [parcels], log }).listen({ port: 0 });
-  return { url, head: () => log.head };
+  const openMs = performance.now() - startMs;
+  createHub({ contracts: [parcels], log, server: httpServer });
+  return { log, openMs };
 }
 
-async function startBare(): Promise<Server> {
-  const httpServer = bareRelay().listen(0, "127.0.0.1");
-  await once(httpServer, "listening");
-  return { url: `http://127.0.0.1:${(httpServer.address() as AddressInfo).port}`, head: () => null };
-}
+const [kind, directory = ""] = process.argv.slice(2) as [ServerKind, string?];
+const isBare = kind !== "orrery";
+if (isBare) bareRelay(httpServer, { isRecovering: kind === "recovering" });
+const { log, openMs }: Server = isBare ? { log: null, openMs: 0 } : await startOrrery(directory);
+await once(httpServer.listen(0, "127.0.0.1"), "listening");
+const startup = { startedMs: performance.timeOrigin, listeningMs: clockMs(), openMs };
+let peakBytes = 0;
+let watch: ReturnType<typeof setInterval> | undefined;
 
-const [kind, directory = ""] = process.argv.slice(2);
-const server = kind === "orrery" ? await startOrrery(directory) : await startBare();
+/** As in a crash: the log is not closed. By itself Node aborts where a thread of the log is at work, and says so. */
+function end(): void {
+  if (process.execArgv.includes("--cpu-prof")) process.exit();
+  process.kill(process.pid, "SIGKILL");
+}
 
 export type ServerAnswers = typeof answers;
-const answers = answerParent({
-  url: () => server.url,
-  head: () => server.head(),
-  /** Microseconds of CPU time so far, all threads. */
-  cpuMicros: () => {
-    const { user, system } = process.cpuUsage();
-    return user + system;
+const answers = answerParent(
+  {
+    url: () => `http://127.0.0.1:${(httpServer.address() as AddressInfo).port}`,
+    /** Offset of the newest event kept; null where nothing is. */
+    head: () => log?.head ?? null,
+    epoch: () => log?.epoch ?? null,
+    /** When the process began and when it listened, both on the machine's clock, and what the log took of it. Milliseconds. */
+    startup: () => startup,
+    /** Microseconds of CPU time so far, all threads. */
+    cpuMicros: () => {
+      const { user, system } = process.cpuUsage();
+      return user + system;
+    },
+    /** The most memory in use from here on, looked at every 10 ms; `peakBytes` ends it. */
+    watchMemory(): void {
+      const look = () => {
+        peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
+      };
+      peakBytes = 0;
+      look();
+      watch = setInterval(look, 10);
+    },
+    peakBytes(): number {
+      clearInterval(watch);
+      return Math.max(peakBytes, process.memoryUsage.rss());
+    },
+    startDropping: dropper.start.bind(dropper),
+    stopDropping: dropper.stop.bind(dropper),
   },
-});
+  end,
+);
