@@ -1,0 +1,134 @@
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { Lines } from "@orrery/process/testing";
+
+const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+/** A run of this size takes 15 s on two cores that have nothing else to do. */
+const testMs = 180_000;
+
+const isLinux = process.platform === "linux";
+const itOnLinux = isLinux ? it : it.skip;
+/** In CI it must not be left out: there the run itself says what is missing. */
+const canLosePower = isLinux && spawnSync("cc", ["--version"]).status === 0;
+const itWithPower = canLosePower || process.env.CI ? it : it.skip;
+
+/** `npm run crash`, with a directory of its own for what it leaves. */
+async function crash(...args: readonly string[]) {
+  const directory = await mkdtemp(join(tmpdir(), "orrery-crash-test-"));
+  const child = spawn(process.execPath, ["--conditions=@orrery/source", "--import", "tsx", main, ...args], {
+    env: { PATH: process.env.PATH, TMPDIR: directory },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const lines = new Lines();
+  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on("line", lines.print);
+  const ended = new Promise<number | string | null>((resolve) => {
+    child.on("close", (code, signal) => resolve(code ?? signal));
+  });
+  return {
+    pid: child.pid,
+    lines,
+    /** A line like this, before it ends. */
+    async prints(pattern: RegExp) {
+      await Promise.race([lines.seen(pattern), ended]);
+      if (lines.matching(pattern).length === 0) throw new Error(lines.all.join("\n"));
+    },
+    /** With this code, or the test fails and shows all that was printed. */
+    async exits(code: number) {
+      expect([await ended, ...lines.all]).toEqual([code, ...lines.all]);
+    },
+    send: (signal: NodeJS.Signals) => child.kill(signal),
+    /** The count beside these words. */
+    counted(what: string): number {
+      const line = lines.all.find((one) => one.startsWith(`${what}  `)) ?? "";
+      return Number(line.slice(what.length).replaceAll(",", ""));
+    },
+    kept: async () => (await readdir(directory)).filter((name) => name.startsWith("orrery-crash-")),
+    /** With SIGTERM, so that its own children are ended too. */
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGTERM");
+      await ended;
+      await rm(directory, { recursive: true });
+    },
+  };
+}
+
+describe("npm run crash", () => {
+  it(
+    "kills the hub, publishers and followers, and finds every promise kept",
+    async () => {
+      await using run = await crash("--kills", "3", "--seed", "1");
+      await run.exits(0);
+      expect(run.counted("hub killed")).toBe(3);
+      expect(run.counted("publishers killed")).toBeGreaterThan(0);
+      expect(run.counted("followers killed")).toBeGreaterThan(0);
+      expect(run.counted("events acked")).toBeGreaterThan(100);
+      expect(run.counted("acked, but not in the log")).toBe(0);
+      expect(await run.kept()).toEqual([]);
+    },
+    testMs,
+  );
+
+  itOnLinux(
+    "takes everything with it when it is stopped",
+    async () => {
+      await using run = await crash("--kills", "1000");
+      await run.prints(/^2 of 1000: /);
+      const children = await childrenOf(run.pid);
+      expect(children.length).toBeGreaterThan(3);
+      run.send("SIGINT");
+      await run.exits(130);
+      expect(children.filter(isAlive)).toEqual([]);
+      expect(await run.kept()).toEqual([]);
+    },
+    testMs,
+  );
+
+  it("names its options where it was given others", async () => {
+    await using run = await crash("--no-fsync");
+    await run.exits(1);
+    expect(run.lines.matching(/--power-loss/)).not.toEqual([]);
+  });
+
+  itWithPower(
+    "finds every promise kept where the hub loses power, too",
+    async () => {
+      await using run = await crash("--kills", "2", "--seed", "2", "--power-loss");
+      await run.exits(0);
+      expect(run.counted("hub killed")).toBe(3); // the last one after all receipts
+      expect(run.counted("events acked")).toBeGreaterThan(100);
+    },
+    testMs,
+  );
+
+  itWithPower(
+    "can fail: where the hub loses power and nothing was synced, it finds what was lost",
+    async () => {
+      await using run = await crash("--kills", "2", "--seed", "2", "--power-loss", "--no-fsync");
+      await run.exits(1);
+      expect(run.counted("acked, but not in the log")).toBeGreaterThan(0);
+      expect(run.counted("events in the log")).toBeGreaterThan(0);
+      expect(run.lines.matching(/^The files are kept: /)).toHaveLength(1);
+      expect(await run.kept()).toHaveLength(1);
+    },
+    testMs,
+  );
+});
+
+/** The processes that it has started, as Linux tells; tsx's compiler, which ends by itself, is not meant. */
+async function childrenOf(pid = 0): Promise<readonly string[]> {
+  const pids = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").filter(Boolean);
+  const commands = await Promise.all(pids.map((child) => readFile(`/proc/${child}/cmdline`, "utf8")));
+  return pids.filter((_, place) => commands[place]?.includes("--import"));
+}
+
+function isAlive(pid: string): boolean {
+  try {
+    return process.kill(Number(pid), 0);
+  } catch {
+    return false;
+  }
+}
