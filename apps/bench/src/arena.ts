@@ -55,10 +55,12 @@ export class Arena implements AsyncDisposable {
 
   /** One of the listeners is in the emitters' process, and connects last: what it hears, the others were sent before. */
   async enter(contender: Contender, emitterCount: number, listenerCount: number): Promise<Running> {
-    const server = await this.startServer(contender.server);
+    const [server, emitters, listeners] = await Promise.all([
+      this.startServer(contender.server),
+      this.start<EmittersAnswers>("emitters"),
+      listenerCount > 1 ? this.start<ListenersAnswers>("listeners") : undefined,
+    ]);
     const url = await server.ask("url");
-    const emitters = await this.start<EmittersAnswers>("emitters");
-    const listeners = listenerCount > 1 ? await this.start<ListenersAnswers>("listeners") : undefined;
     await listeners?.ask("connect", url, contender.listeners, listenerCount - 1);
     if (listenerCount > 0) await emitters.ask("listen", url, contender.listeners);
     await emitters.ask("connect", contender.emitters, url, emitterCount);

@@ -21,8 +21,7 @@ export const ingest: Question = {
 
   async answer(plan: Plan): Promise<readonly Row[]> {
     await using arena = new Arena(plan);
-    const running = [];
-    for (const contender of contenders) running.push(await arena.enter(contender, clients, 0));
+    const running = await Promise.all(contenders.map((contender) => arena.enter(contender, clients, 0)));
     const rows: Row[] = [];
     for (const inFlight of plan.isQuick ? [64] : [64, 1_024]) {
       const measured = await alternate(running, plan, (emitters) =>
