@@ -1,4 +1,3 @@
-import { OrreryError } from "@orrery/contracts";
 import { type Parcel, parcels } from "@orrery/contracts/parcels";
 import { connect } from "@orrery/satellite";
 import type { JourneyOf } from "./journey.ts";
@@ -34,8 +33,9 @@ export function startDriver({
       print(`refused: ${reason?.code}`);
       onFault(reason);
     },
-    onError(error) {
-      if (!(error instanceof OrreryError && error.code === "HISTORY_CHANGED")) return onFault(error);
+    onError: onFault,
+    onGap({ reason }) {
+      if (reason !== "epoch") return; // pickups that are not kept any more are nobody's to collect
       print("The hub has another log now: starting over with its parcels.");
       rounds.forget();
     },
