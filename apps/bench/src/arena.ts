@@ -158,3 +158,25 @@ export async function alternate(
   }
   return measured;
 }
+
+/**
+ * A B A B, where each measurement needs processes of its own. In the smallest form all at once, since most of its time goes to
+ * starting them. One list of measurements for each contender.
+ */
+export async function takeTurns<Contender, Taken>(
+  contenders: readonly Contender[],
+  { isQuick, rounds }: Pick<Plan, "isQuick" | "rounds">,
+  measure: (contender: Contender, round: number) => Promise<Taken>,
+): Promise<readonly (readonly Taken[])[]> {
+  if (isQuick) {
+    const taken = await Promise.all(contenders.map((contender) => measure(contender, 0)));
+    return taken.map((one) => [one]);
+  }
+  const measured = contenders.map((): Taken[] => []);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [place, contender] of contenders.entries()) {
+      measured[place]?.push(await measure(contender, round));
+    }
+  }
+  return measured;
+}

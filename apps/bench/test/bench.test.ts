@@ -10,7 +10,7 @@ import { stalled } from "../src/questions/stalled.ts";
 import type { Row } from "../src/report.ts";
 
 // The measuring itself throws when an event is missing, comes twice or comes out of order. No figure is looked at here:
-// this machine may be busy with anything. All of them at once, since most of the time goes to starting processes.
+// this machine may be busy with anything.
 const smallest: Plan = {
   rounds: 1,
   durationMs: 50,
@@ -19,7 +19,7 @@ const smallest: Plan = {
   signal: new AbortController().signal,
 };
 
-it.concurrent("acks every event of SDK and plain clients, and keeps it in its place", async () => {
+it("acks every event of SDK and plain clients, and keeps it in its place", async () => {
   const rows = await ingest.answer(smallest);
   expect(rows.map(({ labels }) => labels.server)).toEqual([
     "Orrery, SDK",
@@ -28,36 +28,36 @@ it.concurrent("acks every event of SDK and plain clients, and keeps it in its pl
   ]);
 }, 60_000);
 
-it.concurrent("brings every event to every listener, once and in order, under each load", async () => {
+it("brings every event to every listener, once and in order, under each load", async () => {
   const rows = await fanOut.answer(smallest);
   expect(new Set(rows.map(({ labels }) => labels.load))).toEqual(new Set(["paced", "bursts of 100", "hub"]));
 }, 120_000);
 
 const labelled = (rows: readonly Row[], label: string) => rows.map(({ labels }) => labels[label]);
 
-it.concurrent("brings everything kept to a follower and to a live listener, once and each parcel's in order", async () => {
+it("brings everything kept to a follower and to a live listener, once and each parcel's in order", async () => {
   expect(labelled(await catchUp.answer(smallest), "satellite")).toEqual(["follower", "live listener"]);
 }, 60_000);
 
-it.concurrent("brings everything missed to all that come back at once", async () => {
+it("brings everything missed to all that come back at once", async () => {
   expect(labelled(await reconnectMany.answer(smallest), "satellites")).toEqual(["20"]);
 }, 60_000);
 
-it.concurrent("brings live events in order while followers catch up beside them", async () => {
+it("brings live events in order while followers catch up beside them", async () => {
   expect(labelled(await behind.answer(smallest), "followers")).toEqual(["none", "10, far behind"]);
 }, 60_000);
 
-it.concurrent("has every event after a crash, and takes the next one", async () => {
+it("has every event after a crash, and takes the next one", async () => {
   expect(labelled(await restart.answer(smallest), "events kept")).toEqual(["10,000"]);
 }, 60_000);
 
-it.concurrent("brings every event to connections that drop, once and in order", async () => {
+it("brings every event to connections that drop, once and in order", async () => {
   const [orrery] = await dropOuts.answer(smallest);
   const figures = [orrery?.figures["delivered %"]?.min, orrery?.figures.duplicates?.max];
   expect([...figures, orrery?.figures.disordered?.max]).toEqual([100, 0, 0]);
   expect(orrery?.figures.drops?.min).toBeGreaterThan(0);
 }, 60_000);
 
-it.concurrent("brings everything to a reader that stopped for a while, and to those beside it", async () => {
+it("brings everything to a reader that stopped for a while, and to those beside it", async () => {
   expect(labelled(await stalled.answer(smallest), "server")).toEqual(["Orrery", "bare relay"]);
 }, 60_000);

@@ -41,6 +41,7 @@ export const catchUp: Question = {
     await using arena = new Arena(plan);
     const directory = await arena.directory();
     await fill(arena, directory, events);
+    // One after the other also in the smallest form: the log has one hub at a time.
     const measured = contenders.map((): Measurement[] => []);
     for (let round = 0; round < Math.min(plan.rounds, 3); round += 1) {
       for (const [place, { hear }] of contenders.entries()) {

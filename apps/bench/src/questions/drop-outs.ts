@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { Arena, type Plan } from "../arena.ts";
+import { Arena, type Plan, takeTurns } from "../arena.ts";
 import type { Child } from "../child.ts";
 import type { EmittersAnswers } from "../programs/emitters.ts";
 import type { HearersAnswers } from "../programs/hearers.ts";
@@ -48,12 +48,8 @@ export const dropOuts: Question = {
   asks: "Of messages to connections that drop again and again, which share is delivered, and when has the last one arrived?",
 
   async answer(plan: Plan): Promise<readonly Row[]> {
-    const measured = contenders.map((): Measurement[] => []);
-    for (let round = 0; round < Math.min(plan.rounds, 3); round += 1) {
-      for (const [place, contender] of contenders.entries()) {
-        measured[place]?.push(await measure(plan, contender));
-      }
-    }
+    const short = { ...plan, rounds: Math.min(plan.rounds, 3) };
+    const measured = await takeTurns(contenders, short, (contender) => measure(plan, contender));
     return contenders.map((contender, place) => rowOf(contender, measured[place] ?? []));
   },
 };

@@ -1,4 +1,4 @@
-import { Arena, type Plan } from "../arena.ts";
+import { Arena, type Plan, takeTurns } from "../arena.ts";
 import type { EmittersAnswers } from "../programs/emitters.ts";
 import type { ListenersAnswers } from "../programs/listeners.ts";
 import { figuresOf, type Question, type Row } from "../report.ts";
@@ -28,10 +28,8 @@ export const reconnectMany: Question = {
 
   async answer(plan: Plan): Promise<readonly Row[]> {
     const asked = plan.isQuick ? quickCases : cases;
-    const measured = asked.map((): Measurement[] => []);
-    for (let round = 0; round < Math.min(plan.rounds, 3); round += 1) {
-      for (const [place, one] of asked.entries()) measured[place]?.push(await measure(plan, one));
-    }
+    const short = { ...plan, rounds: Math.min(plan.rounds, 3) };
+    const measured = await takeTurns(asked, short, (one) => measure(plan, one));
     return asked.map((one, place) => rowOf(one, measured[place] ?? []));
   },
 };

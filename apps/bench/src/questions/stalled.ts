@@ -1,4 +1,4 @@
-import { Arena, type Plan } from "../arena.ts";
+import { Arena, type Plan, takeTurns } from "../arena.ts";
 import type { Child } from "../child.ts";
 import type { EmittersAnswers } from "../programs/emitters.ts";
 import type { ListenersAnswers } from "../programs/listeners.ts";
@@ -30,12 +30,7 @@ export const stalled: Question = {
   asks: `What does a reader that stops reading cost the server and ${healthy} healthy readers beside it?`,
 
   async answer(plan: Plan): Promise<readonly Row[]> {
-    const measured = contenders.map((): Measurement[] => []);
-    for (let round = 0; round < plan.rounds; round += 1) {
-      for (const [place, contender] of contenders.entries()) {
-        measured[place]?.push(await measure(plan, contender));
-      }
-    }
+    const measured = await takeTurns(contenders, plan, (contender) => measure(plan, contender));
     return contenders.map(({ name }, place) => rowOf(name, measured[place] ?? []));
   },
 };
