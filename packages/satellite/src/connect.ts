@@ -317,12 +317,21 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     const { as } = follower;
     if (this.#followers.get(as) !== follower) return;
     this.#followers.delete(as);
-    if (this.#isWelcome) await this.#ask("hub:unfollow", { as });
+    if (!this.#isWelcome) return;
+    // A connection that is lost meanwhile has ended it as well.
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        this.#socket.off("disconnect", done);
+        resolve();
+      };
+      this.#socket.on("disconnect", done);
+      this.#socket.emit("hub:unfollow", { as }, done);
+    });
   }
 
   /** Asks when the hub is there, and takes its answer within `askMs`. A refusal rejects with its code. */
   async #ask<Reply extends { readonly ok: true } | Refused = DoneReply>(
-    message: "hub:followers" | "hub:forget" | "hub:parked" | "hub:redrive" | "hub:unfollow",
+    message: "hub:followers" | "hub:forget" | "hub:parked" | "hub:redrive",
     request: object,
   ): Promise<Extract<Reply, { readonly ok: true }>> {
     await this.ready();

@@ -191,6 +191,16 @@ describe("a follower", () => {
   });
 });
 
+it("a follower stops at once while its hub goes away", async () => {
+  await using hub = await start();
+  await using logger = satellite(hub.url, "logger", "l");
+  const { following } = follow(logger, { as: "one" });
+  await following.ready();
+  await Promise.all([hub.stop(), following.stop()]);
+  await logger.close();
+  expect(logger.status).toBe("closed");
+});
+
 describe("a handler that throws", () => {
   const failing = (fails: (key: string, attempt: number) => boolean) => {
     const calls: string[] = [];
