@@ -135,9 +135,6 @@ it("a publisher that does not read its receipts is held back: they do not pile u
   readOn(client);
   await client.until((frame) => frame.startsWith(`43/house,${total - 1}[`));
   expect(before).toBe("open");
-  const receipts = client.frames.filter((frame) => frame.startsWith("43/house,"));
-  expect(receipts).toHaveLength(total);
-  // What is said between two looks may wait; that it is a part of the whole shows that the rest waited at the publisher.
-  const bytes = receipts.reduce((sum, { length }) => sum + length, 0);
-  expect(mostHeld).toBeLessThan(bytes / 3);
+  expect(client.frames.filter((frame) => frame.startsWith("43/house,"))).toHaveLength(total);
+  expect(mostHeld).toBeLessThan(8_000_000);
 }, 60_000);
