@@ -160,7 +160,11 @@ export function createHub({
         logger.warn({ ...identity, code }, "a connection broke the protocol");
         socket.emit("hub:close", errorBody(code));
       });
-      socket.onAny((name: unknown, ...args: unknown[]) => receive(receiver, socket, name, args));
+      socket.onAny((name: unknown, ...args: unknown[]) => {
+        receive(receiver, socket, name, args);
+        // Here and not only now and then: under a flood the timer comes late.
+        if (unsentBytes(socket.conn) > limits.unsentBytes) holdBack(socket.conn);
+      });
       greet(socket);
     });
 
