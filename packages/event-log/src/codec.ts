@@ -107,6 +107,19 @@ export function decodeRecords(buffer: ArrayBuffer): RecordRow[] {
   return decode(buffer, recordCells, (_, text) => [text(), text()]);
 }
 
+/** As `encodeRows`. */
+export function encodeTexts(texts: readonly string[]): ArrayBuffer {
+  return encode(
+    texts.map((text) => [text]),
+    1,
+  );
+}
+
+/** As `decodeRows`. */
+export function decodeTexts(buffer: ArrayBuffer): string[] {
+  return decode(buffer, 1, (_, text) => text());
+}
+
 function encode(rows: readonly (readonly (string | number | null)[])[], width: number): ArrayBuffer {
   const numbers = new Float64Array(rows.length * width);
   const texts: string[] = [];

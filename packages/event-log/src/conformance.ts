@@ -14,6 +14,7 @@ import type {
   Retention,
   StoredEvent,
 } from "./event-log.ts";
+import { eventTexts } from "./event-text.ts";
 
 /** With what a log is opened. Nothing set: without bounds. */
 export interface Bounds {
@@ -560,6 +561,40 @@ export function proveEventLog(
         through: 50,
         ...whole,
       });
+    },
+  );
+
+  prove(
+    "`readTexts` finds what `read` finds, as the texts that `eventTexts` makes of it, in the runs that `runsOf` makes of those.",
+    async (place) => {
+      const log = await place.open();
+      const awkward = { ...event(), id: 'a"\\b', key: "\u0007 \u2028 ☃ 🛰" };
+      const large = { ...event(), data: JSON.stringify("x".repeat(100_000)) };
+      const batch = [awkward, large, ...events(30), latest("k"), latest("l"), latest("k")];
+      await log.append(batch.map((one, place) => (place % 3 === 0 ? { ...one, rooms: ["city:brno"] } : one)));
+      const inBrno = { contract: "parcels", events: new Map([["pickup", new Set(["city:brno"])]]) };
+      const toText = eventTexts();
+      for (const request of [
+        { after: 0 },
+        { after: 3, upTo: 20, limit: 10 },
+        { after: 0, filter: inBrno },
+        { after: 0, filter: { contract: "parcels", events: new Map([["position", "all" as const]]) } },
+        {
+          after: 0,
+          latestOnly: true,
+          filter: { contract: "parcels", events: new Map([["position", "all" as const]]) },
+        },
+      ]) {
+        const { events, ...rest } = await log.read(request);
+        const texts = events.map((one) => toText(one, one.offset));
+        for (const runLength of [0, 500, 1_000_000]) {
+          const page = await log.readTexts({ ...request, runLength });
+          assert.deepEqual({ ...page, texts: page.texts.join() }, { ...rest, texts: texts.join() });
+          const parsed = page.texts.map((run) => JSON.parse(`[${run}]`) as unknown[]);
+          assert.ok(page.texts.every((run, place) => run.length <= runLength || parsed[place]?.length === 1));
+        }
+        assert.deepEqual((await log.readTexts(request)).texts, texts);
+      }
     },
   );
 

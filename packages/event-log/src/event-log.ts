@@ -68,6 +68,16 @@ export interface Page {
   readonly takenThrough: number;
 }
 
+export interface TextRequest extends ReadRequest {
+  /** Texts are joined with commas into runs of at most so many UTF-16 units. Default 0: each alone. */
+  readonly runLength?: number;
+}
+
+export interface TextPage extends Omit<Page, "events"> {
+  /** In the order of their offsets: see `eventTexts` and `runsOf`. */
+  readonly texts: readonly string[];
+}
+
 /** How long events are kept. Nothing set: for ever. The newest of `latest` events are kept whatever is set. */
 export interface Retention {
   /** Events that were taken in longer ago than this may go. Milliseconds, above 0. */
@@ -101,6 +111,7 @@ export interface Retention {
  * - `epoch` is the same for as long as the log exists, and different for every new log.
  * - A read after N returns the events with higher offsets, in order, each once, that fit the filter; `through` moves past
  *   those that do not fit.
+ * - `readTexts` finds what `read` finds, as the texts that `eventTexts` makes of it, in the runs that `runsOf` makes of those.
  * - A read sees every event whose `append` has resolved.
  * - Reading and appending at once disturb neither.
  * - Neither blocks the event loop of the caller while the disk works.
@@ -114,6 +125,8 @@ export interface EventLog {
   /** Either of the two may be empty. */
   append(batch: readonly NewEvent[], records?: readonly RecordChange[]): Promise<readonly Appended[]>;
   read(request: ReadRequest): Promise<Page>;
+  /** What satellites hear, made where the log is read, so that catching up costs the caller's thread little. */
+  readTexts(request: TextRequest): Promise<TextPage>;
   /** All records whose name begins so. */
   records(prefix: string): Promise<ReadonlyMap<string, string>>;
   /**

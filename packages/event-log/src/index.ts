@@ -7,6 +7,9 @@ export type {
   RecordChange,
   Retention,
   StoredEvent,
+  TextPage,
+  TextRequest,
 } from "./event-log.ts";
+export { type EventText, eventTexts, runsOf } from "./event-text.ts";
 export { type Filter, isWanted } from "./filter.ts";
 export { openSqliteLog, type SqliteLogOptions } from "./sqlite-log.ts";

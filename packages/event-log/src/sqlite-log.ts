@@ -4,6 +4,7 @@ import {
   decodeAppended,
   decodeRecords,
   decodeRows,
+  decodeTexts,
   encodeRecords,
   encodeRows,
   eventOf,
@@ -17,6 +18,8 @@ import type {
   ReadRequest,
   RecordChange,
   Retention,
+  TextPage,
+  TextRequest,
 } from "./event-log.ts";
 import type { OffsetRead, PageRead, Question, RecordsRead } from "./sqlite-reader.ts";
 import type { Batch, BatchWritten, Opened, WriterOptions } from "./sqlite-writer.ts";
@@ -110,18 +113,30 @@ class SqliteLog implements EventLog {
     return decodeAppended(buffer);
   }
 
-  async read({ after, upTo, limit = defaultLimit, filter, latestOnly = false }: ReadRequest): Promise<Page> {
+  async read(request: ReadRequest): Promise<Page> {
+    const { buffers, ...page } = await this.#page(request);
+    return { ...page, events: Array.from(buffers, decodeRows).flat().map(eventOf) };
+  }
+
+  async readTexts({ runLength = 0, ...request }: TextRequest): Promise<TextPage> {
+    const { buffers, ...page } = await this.#page(request, runLength);
+    return { ...page, texts: Array.from(buffers, decodeTexts).flat() };
+  }
+
+  async #page(
+    { after, upTo, limit = defaultLimit, filter, latestOnly = false }: ReadRequest,
+    runLength?: number,
+  ): Promise<PageRead> {
     this.#refuseIfClosed();
     if (!(limit >= 1 && limit <= mostLimit)) throw new RangeError(`limit: 1 to ${mostLimit}, not ${limit}`);
     if (latestOnly && filter === undefined) throw new TypeError("latestOnly: not without a filter");
     const end = Math.min(upTo ?? this.#head, this.#head);
     const through = latestOnly ? end : Math.min(after + limit, end);
-    if (through <= after) return { events: [], through: after, takenThrough: this.#takenThrough };
+    if (through <= after) return { buffers: [], through: after, takenThrough: this.#takenThrough };
     const latest = latestOnly ? limit : undefined;
-    const page = await this.#ask<PageRead>({ kind: "page", after, through, filter, latest });
+    const page = await this.#ask<PageRead>({ kind: "page", after, through, filter, latest, runLength });
     this.#takenThrough = Math.max(this.#takenThrough, page.takenThrough);
-    const events = Array.from(page.buffers, decodeRows).flat().map(eventOf);
-    return { events, through: page.through, takenThrough: page.takenThrough };
+    return page;
   }
 
   async records(prefix: string): Promise<ReadonlyMap<string, string>> {

@@ -1,4 +1,5 @@
-import { encodeRecords, encodeRows, type RecordRow, type Row } from "./codec.ts";
+import { encodeRecords, encodeRows, encodeTexts, type RecordRow, type Row } from "./codec.ts";
+import { eventTexts, runsOf } from "./event-text.ts";
 import { type Filter, isWanted } from "./filter.ts";
 import { openForReading } from "./sqlite-file.ts";
 import type { Answered } from "./thread.ts";
@@ -13,9 +14,11 @@ export interface PageRequest {
   readonly filter: Filter | undefined;
   /** Set: `latest` events alone, this many at most, counted before the filter's rooms. */
   readonly latest: number | undefined;
+  /** Set: texts in runs of at most so many UTF-16 units, instead of rows. */
+  readonly runLength: number | undefined;
 }
 
-/** `buffers`: see `encodeRows`. `through` is below that of the request where the page got large. */
+/** `buffers`: see `encodeRows` and `encodeTexts`. `through` is below that of the request where the page got large. */
 export interface PageRead {
   readonly buffers: readonly ArrayBuffer[];
   readonly through: number;
@@ -94,17 +97,24 @@ export function openReader({ file }: { readonly file: string }) {
     }
   };
 
-  const fitting = (rows: readonly Row[], filter: Filter): Row[] =>
-    rows.filter(([, contract, , event, , rooms]) =>
-      isWanted(filter, { contract, event, rooms: JSON.parse(rooms) }),
-    );
+  /** Of rows of the filter's contract and names. */
+  const fitting = (rows: readonly Row[], filter: Filter): readonly Row[] =>
+    [...filter.events.values()].every((rooms) => rooms === "all")
+      ? rows
+      : rows.filter(([, contract, , event, , rooms]) =>
+          isWanted(filter, { contract, event, rooms: JSON.parse(rooms) }),
+        );
+
+  const toText = eventTexts();
+  const textOf = ([offset, , id, event, key, , source, timeMs, data]: Row): string =>
+    toText({ id, event, key, source, timeMs, data }, offset);
 
   const namesIn = (filter: Filter): string => JSON.stringify([...filter.events.keys()]);
 
   function* everything({ after, through, filter }: PageRequest): Iterable<Piece> {
     for (let at = after; at < through; ) {
       const next = Math.min(at + pieceEvents, through);
-      const rows: Row[] =
+      const rows: readonly Row[] =
         filter === undefined
           ? all.all(at, next)
           : fitting(named.all(at, next, filter.contract, namesIn(filter)), filter);
@@ -124,7 +134,9 @@ export function openReader({ file }: { readonly file: string }) {
   }
 
   const page = (request: PageRequest): Answered<PageRead> => {
-    const { filter, latest } = request;
+    const { filter, latest, runLength } = request;
+    const encode = (rows: readonly Row[]) =>
+      runLength === undefined ? encodeRows(rows) : encodeTexts(runsOf(rows.map(textOf), runLength));
     const pieces =
       filter === undefined || latest === undefined
         ? everything(request)
@@ -133,7 +145,7 @@ export function openReader({ file }: { readonly file: string }) {
     let bytes = 0;
     let through = request.after;
     for (const piece of pieces) {
-      const buffer = encodeRows(piece.rows);
+      const buffer = encode(piece.rows);
       buffers.push(buffer);
       bytes += buffer.byteLength;
       through = piece.through;
