@@ -2,8 +2,9 @@ import type { ClientToServerEvents, ServerToClientEvents } from "@orrery/contrac
 import { PacketText } from "@orrery/contracts/packet-text";
 import type { Filter } from "@orrery/event-log";
 import type { Namespace, Socket } from "socket.io";
+import { filterName } from "./filter-of.ts";
 import type { Heard } from "./heard.ts";
-import type { Handshake } from "./identity.ts";
+import type { Form, Handshake } from "./identity.ts";
 
 export type HubNamespace = Namespace<
   ClientToServerEvents,
@@ -12,7 +13,6 @@ export type HubNamespace = Namespace<
   Handshake
 >;
 export type HubSocket = Socket<ClientToServerEvents, ServerToClientEvents, Record<never, never>, Handshake>;
-type Form = Handshake["form"];
 
 /** All sockets that hear the same events in the same form: one Socket.IO room, so that a packet is encoded once for all. */
 export interface Audience {
@@ -131,7 +131,7 @@ export class Audiences {
   }
 }
 
-/** Events as packets: one each for a plain client, as few as `messageBytes` allows for a batched one. */
+/** Events, or runs of them, as packets: one each for a plain client, as few as `messageBytes` allows for a batched one. */
 export function* packetsOf(
   form: Form,
   message: "hub:events" | "hub:latest",
@@ -155,10 +155,5 @@ export function* packetsOf(
   }
 }
 
-/** The same for every socket that wants the same, whatever order it said it in. No room of a contract begins so. */
-function roomName(form: Form, { events }: Filter): string {
-  const parts = [...events].map(
-    ([event, rooms]) => [event, rooms === "all" ? rooms : [...rooms].sort()] as const,
-  );
-  return `audience ${form} ${JSON.stringify(parts.sort(([a], [b]) => (a < b ? -1 : 1)))}`;
-}
+/** The same for every socket that wants the same. No room of a contract begins so. */
+const roomName = (form: Form, filter: Filter): string => `audience ${form} ${filterName(filter)}`;

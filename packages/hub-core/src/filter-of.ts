@@ -50,3 +50,11 @@ function isRoom(contract: Contract, room: string): boolean {
   );
   return isKnown && room.length > prefix.length + 1;
 }
+
+/** The same text for filters that want the same, whatever order they say it in. */
+export function filterName({ events }: Filter): string {
+  const parts = [...events].map(
+    ([event, rooms]) => [event, rooms === "all" ? rooms : [...rooms].sort()] as const,
+  );
+  return JSON.stringify(parts.sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -18,14 +18,16 @@ import { PacketText } from "@orrery/contracts/packet-text";
 import type { EventLog, Filter, RecordChange } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
+import { whenDrained } from "./connection.ts";
 import { cursorOf, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { type FollowerInput, type FollowerState, followerAt, stepFollower } from "./follower.ts";
 import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
-import type { LogReader } from "./log-reader.ts";
+import type { LogReader, ReadTexts } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
+import type { Turns } from "./turns.ts";
 
 const Name = z.string().regex(satelliteId);
 const Request = z.strictObject({
@@ -71,6 +73,7 @@ export class Followers {
   readonly #log: EventLog;
   readonly #publisher: Publisher;
   readonly #reader: LogReader;
+  readonly #turns: Turns;
   readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #followers = new Map<string, Follower>();
@@ -81,6 +84,7 @@ export class Followers {
     log: EventLog,
     publisher: Publisher,
     reader: LogReader,
+    turns: Turns,
     limits: Limits,
     logger: Logger,
   ) {
@@ -88,6 +92,7 @@ export class Followers {
     this.#log = log;
     this.#publisher = publisher;
     this.#reader = reader;
+    this.#turns = turns;
     this.#limits = limits;
     this.#logger = logger;
   }
@@ -218,20 +223,28 @@ export class Followers {
   }
 
   async #deliverNext(follower: Follower, following: Following): Promise<void> {
-    const { socket, filter, state } = following;
-    const { as } = follower;
-    const { texts, through, missingThrough } = await this.#reader.read(
-      state.position,
-      filter,
-      deliveryPlaces,
-    );
+    const { position } = following.state;
+    const read = () => this.#reader.read(position, following.filter, "batched");
+    const send = (page: ReadTexts) => this.#deliver(follower, following, position, page);
+    // Who is near is live, and does not wait for those that are not.
+    if (this.#reader.isNear(position)) await send(await read());
+    else await this.#turns.take(read, send);
+  }
+
+  async #deliver(
+    follower: Follower,
+    following: Following,
+    position: number,
+    { texts, through, missingThrough }: ReadTexts,
+  ): Promise<void> {
     if (follower.following !== following) return;
+    const { socket, filter } = following;
+    const { as } = follower;
+    this.#reader.readAhead(through, filter, "batched");
     const isGap = missingThrough !== undefined;
     if (isGap) {
-      const [after, until] = [
-        cursorOf(this.#log.epoch, state.position),
-        cursorOf(this.#log.epoch, missingThrough),
-      ];
+      const { epoch } = this.#log;
+      const [after, until] = [cursorOf(epoch, position), cursorOf(epoch, missingThrough)];
       socket.emit("hub:gap", { reason: "retention", after, until, as });
     }
     // A gap has an answer too, if only to a delivery of nothing: the cursor does not move past it before it was told.
@@ -245,6 +258,7 @@ export class Followers {
       });
     }
     this.#happened(follower, following, { kind: "page", through, isEmpty });
+    await whenDrained(socket.conn);
   }
 
   async #answered(
@@ -351,9 +365,6 @@ export class Followers {
     return [...this.#followers.values()].filter(({ name }) => name.startsWith(prefix));
   }
 }
-
-/** Places of the log in one delivery. */
-const deliveryPlaces = 500;
 
 const cursorRecord = (name: string): string => `follower/${name}`;
 const parkedRecord = (name: string, offset?: number): string =>

@@ -30,6 +30,7 @@ import { hubParser } from "./parser.ts";
 import { Publisher } from "./publish.ts";
 import { type Receiver, receive } from "./receive.ts";
 import { Tail } from "./tail.ts";
+import { Turns } from "./turns.ts";
 
 export interface HubOptions {
   /** One namespace each. */
@@ -105,7 +106,8 @@ export function createHub({
     fanOut(events, (contract) => audiences.get(contract));
     for (const { followers } of served) followers.grown();
   });
-  const reader = new LogReader(log, publisher, tail);
+  const reader = new LogReader(log, publisher, tail, limits.messageBytes);
+  const turns = new Turns();
   const served: Receiver[] = [];
   const watch = setInterval(moveSlowOnes, limits.unsentCheckMs);
   watch.unref();
@@ -123,8 +125,8 @@ export function createHub({
       logger.error({ ...socket.data.identity, err: error }, "the log could not be read");
       dismiss(socket, "LOG_FAILED");
     };
-    const listening = new Listening(contract, log, publisher, reader, ours, limits, onReadFault);
-    const followers = new Followers(contract, log, publisher, reader, limits, logger);
+    const listening = new Listening(contract, log, publisher, reader, turns, ours, limits, onReadFault);
+    const followers = new Followers(contract, log, publisher, reader, turns, limits, logger);
     const receiver: Receiver = {
       contract,
       publisher,

@@ -9,11 +9,13 @@ import {
 } from "@orrery/contracts";
 import { z } from "zod";
 
+/** `plain`: an ordinary Socket.IO client, one packet an event. `batched`: the satellite package. */
+export type Form = "plain" | "batched";
+
 /** What a satellite's handshake says. */
 export interface Handshake {
   readonly identity: Identity;
-  /** `plain`: an ordinary Socket.IO client, one packet an event. `batched`: the satellite package. */
-  readonly form: "plain" | "batched";
+  readonly form: Form;
   /** A plain client's own narrowing; undefined: all that its role may hear. */
   readonly events: readonly string[] | undefined;
   readonly rooms: readonly string[] | undefined;

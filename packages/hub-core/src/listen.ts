@@ -7,18 +7,17 @@ import { cursorOf, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
-import type { LogReader, ReadTexts } from "./log-reader.ts";
+import type { LogReader } from "./log-reader.ts";
 import type { Publisher } from "./publish.ts";
+import type { Turns } from "./turns.ts";
 
 /** How far a socket is that is not live yet. */
 interface CatchingUp {
   filter: Filter;
   /** Everything up to it was sent. */
   position: number;
-  /** Of these the last values come first. */
-  readonly latest: Filter[];
-  /** The page after the position, where it is being read already; of use as long as the filter is the same. */
-  ahead?: { readonly filter: Filter; readonly page: Promise<ReadTexts> };
+  /** Of these the last values come first, from `after` on. */
+  readonly latest: { readonly filter: Filter; after: number }[];
 }
 
 const Request = z.strictObject({
@@ -37,6 +36,7 @@ export class Listening {
   readonly #log: EventLog;
   readonly #publisher: Publisher;
   readonly #reader: LogReader;
+  readonly #turns: Turns;
   readonly #audiences: Audiences;
   readonly #limits: Limits;
   readonly #onFault: (socket: HubSocket, error: unknown) => void;
@@ -49,6 +49,7 @@ export class Listening {
     log: EventLog,
     publisher: Publisher,
     reader: LogReader,
+    turns: Turns,
     audiences: Audiences,
     limits: Limits,
     onFault: (socket: HubSocket, error: unknown) => void,
@@ -57,6 +58,7 @@ export class Listening {
     this.#log = log;
     this.#publisher = publisher;
     this.#reader = reader;
+    this.#turns = turns;
     this.#audiences = audiences;
     this.#limits = limits;
     this.#onFault = onFault;
@@ -93,7 +95,7 @@ export class Listening {
     if (after !== undefined || before === undefined) return this.#begin(socket, filter, latest, start.offset);
     // It goes on from where it is.
     before.filter = filter;
-    if (latest !== undefined) before.latest.push(latest);
+    if (latest !== undefined) before.latest.push({ filter: latest, after: 0 });
   }
 
   /** The socket reads too slowly to stay live: it catches up from here when it has read what it was sent. */
@@ -129,7 +131,11 @@ export class Listening {
       this.#catchingUp.delete(socket);
       this.#audiences.join(socket, filter);
     } else {
-      this.#run(socket, { filter, position: offset, latest: latest === undefined ? [] : [latest] });
+      this.#run(socket, {
+        filter,
+        position: offset,
+        latest: latest === undefined ? [] : [{ filter: latest, after: 0 }],
+      });
     }
   }
 
@@ -146,7 +152,7 @@ export class Listening {
     const isOver = () => this.#catchingUp.get(socket) !== turn;
     await whenDrained(socket.conn);
     while (!isOver()) {
-      const latest = turn.latest.shift();
+      const [latest] = turn.latest;
       if (latest !== undefined) await this.#sendLatest(socket, turn, latest, isOver);
       else if (this.#reader.isNear(turn.position)) this.#goLive(socket, turn);
       else await this.#sendNext(socket, turn, isOver);
@@ -155,45 +161,47 @@ export class Listening {
 
   async #sendLatest(
     socket: HubSocket,
-    { position, latest: others }: CatchingUp,
-    latest: Filter,
+    turn: CatchingUp,
+    latest: CatchingUp["latest"][number],
     isOver: () => boolean,
   ): Promise<void> {
-    for await (const texts of this.#reader.latest(latest, position)) {
-      if (isOver()) return;
-      await this.#sendPage(socket, "hub:latest", texts);
-    }
-    if (socket.data.form === "batched" && others.length === 0 && !isOver()) socket.emit("hub:latest", []);
+    const { form } = socket.data;
+    await this.#turns.take(
+      () => this.#reader.latest(latest.after, turn.position, latest.filter, form),
+      async ({ texts, through }) => {
+        if (isOver()) return;
+        await this.#sendPage(socket, "hub:latest", texts);
+        latest.after = through;
+      },
+    );
+    if (latest.after < turn.position) return;
+    turn.latest.shift();
+    if (form === "batched" && turn.latest.length === 0 && !isOver()) socket.emit("hub:latest", []);
   }
 
   async #sendNext(socket: HubSocket, turn: CatchingUp, isOver: () => boolean): Promise<void> {
-    const { position, filter, ahead } = turn;
-    const page = ahead?.filter === filter ? ahead.page : this.#reader.read(position, filter);
-    const { texts, through, missingThrough } = await page;
-    if (isOver()) return;
-    this.#readAhead(turn, through);
-    if (missingThrough !== undefined) {
-      // Before the page, which may hold the newest of `latest` events from within the gap: a satellite that has heard of one
-      // of them, and loses its connection then, resumes behind it.
-      const { epoch } = this.#log;
-      const [after, until] = [cursorOf(epoch, position), cursorOf(epoch, missingThrough)];
-      socket.emit("hub:gap", { reason: "retention", after, until });
-    }
-    await this.#sendPage(socket, "hub:events", texts);
-    turn.position = through;
-  }
-
-  /** Reads the next page while one is on its way. */
-  #readAhead(turn: CatchingUp, position: number): void {
-    delete turn.ahead;
-    if (this.#reader.isNear(position)) return;
-    const { filter } = turn;
-    turn.ahead = { filter, page: this.#reader.read(position, filter) };
-    turn.ahead.page.catch(() => undefined); // whoever takes it hears of it
+    const { position, filter } = turn;
+    const { form } = socket.data;
+    await this.#turns.take(
+      () => this.#reader.read(position, filter, form),
+      async ({ texts, through, missingThrough }) => {
+        if (isOver()) return;
+        this.#reader.readAhead(through, filter, form);
+        if (missingThrough !== undefined) {
+          // Before the page, which may hold the newest of `latest` events from within the gap: a satellite that has heard of
+          // one of them, and loses its connection then, resumes behind it.
+          const { epoch } = this.#log;
+          const [after, until] = [cursorOf(epoch, position), cursorOf(epoch, missingThrough)];
+          socket.emit("hub:gap", { reason: "retention", after, until });
+        }
+        await this.#sendPage(socket, "hub:events", texts);
+        turn.position = through;
+      },
+    );
   }
 
   #goLive(socket: HubSocket, { position, filter }: CatchingUp): void {
-    const { texts } = this.#reader.readNear(position, filter);
+    const { texts } = this.#reader.readNear(position, filter, socket.data.form);
     for (const packet of this.#packets(socket, "hub:events", texts))
       socket.emit("hub:events", packet as never);
     this.#catchingUp.delete(socket);

@@ -1,16 +1,35 @@
-import { type EventLog, type Filter, isWanted, type Page } from "@orrery/event-log";
-import { heardEncoder } from "./heard.ts";
+import {
+  type EventLog,
+  type Filter,
+  isWanted,
+  runsOf,
+  type TextPage,
+  type TextRequest,
+} from "@orrery/event-log";
+import pLimit from "p-limit";
+import { filterName } from "./filter-of.ts";
+import type { Form } from "./identity.ts";
 import type { Publisher } from "./publish.ts";
 import type { Tail } from "./tail.ts";
 
 /** What was read, as satellites hear it. */
 export interface ReadTexts {
+  /** For a plain client each event alone, otherwise runs of them. */
   readonly texts: readonly string[];
   /** Everything up to it was looked at. */
   readonly through: number;
   /** Events between the place that was read from and this one may be missing, since retention has taken some. */
   readonly missingThrough?: number;
 }
+
+/** Places of the log in one page. Pages end at multiples of it, so that satellites that read the same share them. */
+const pagePlaces = 1_000;
+/** Pages that are remembered. Satellites that come back together want the same ones. */
+const keptPages = 8;
+/** Pages that the log is asked for at once: one that it reads and one that waits, so that it never does. */
+const openReads = 2;
+/** UTF-16 units in a run: a string that V8 does not call large. */
+const runLength = 65_536;
 
 /**
  * Reads the log up to what was fanned out, from memory where it is there, otherwise from the disk. The one way in which
@@ -20,12 +39,15 @@ export class LogReader {
   readonly #log: EventLog;
   readonly #publisher: Publisher;
   readonly #tail: Tail;
-  readonly #toHeard = heardEncoder();
+  readonly #runLength: number;
+  readonly #reads = pLimit(openReads);
+  readonly #pages = new Map<string, Promise<ReadTexts>>();
 
-  constructor(log: EventLog, publisher: Publisher, tail: Tail) {
+  constructor(log: EventLog, publisher: Publisher, tail: Tail, messageBytes: number) {
     this.#log = log;
     this.#publisher = publisher;
     this.#tail = tail;
+    this.#runLength = Math.min(runLength, messageBytes);
   }
 
   /** Whether all that comes after the offset is in memory. */
@@ -34,41 +56,63 @@ export class LogReader {
   }
 
   /** From memory, all that comes after the offset, in this turn. */
-  readNear(after: number, filter: Filter): ReadTexts {
-    const texts = this.#tail.after(after).filter((event) => isWanted(filter, event));
-    return { texts: texts.map(({ text }) => text), through: this.#publisher.head };
+  readNear(after: number, filter: Filter, form: Form): ReadTexts {
+    const events = this.#tail.after(after).filter((event) => isWanted(filter, event));
+    const texts = events.map(({ text }) => text);
+    return { texts: runsOf(texts, this.#lengthFor(form)), through: this.#publisher.head };
   }
 
   /**
-   * At most `limit` places of the log from the disk; all that there is from memory. Where retention has taken something behind
-   * `after`, just what is left of that: the newest of `latest` events, so that the gap can be told before what comes next.
+   * A page of the log from the disk; all that there is from memory. Where retention has taken something behind `after`, just
+   * what is left of that: the newest of `latest` events, so that the gap can be told before what comes next.
    */
-  async read(after: number, filter: Filter, limit?: number): Promise<ReadTexts> {
-    if (this.isNear(after)) return this.readNear(after, filter);
-    const upTo = this.#publisher.head;
-    const page = await this.#log.read({ after, upTo, filter, ...(limit !== undefined && { limit }) });
-    const { takenThrough } = page;
-    if (takenThrough <= after) return this.#texts(page);
-    const left = await this.#log.read({ after, upTo: takenThrough, filter, latestOnly: true });
-    return { ...this.#texts(left), missingThrough: left.through };
+  async read(after: number, filter: Filter, form: Form): Promise<ReadTexts> {
+    return this.isNear(after) ? this.readNear(after, filter, form) : this.#page(after, filter, form);
   }
 
-  #texts({ events, through }: Page): ReadTexts {
-    return { texts: events.map((event) => this.#toHeard(event, event.offset).text), through };
+  /** Reads the page after that place for whoever will want it, where the log has nothing else to do. */
+  readAhead(after: number, filter: Filter, form: Form): void {
+    if (this.isNear(after) || this.#reads.activeCount === openReads) return;
+    this.#page(after, filter, form).catch(() => undefined); // whoever wants it will hear of it
+  }
+
+  /** A page of the newest values per key of the filter's events, as they were at `upTo`. */
+  latest(after: number, upTo: number, filter: Filter, form: Form): Promise<ReadTexts> {
+    return this.#ask({ after, upTo, filter, latestOnly: true, runLength: this.#lengthFor(form) });
   }
 
   /** The event at that place; undefined where retention has taken it. */
   async at(offset: number): Promise<string | undefined> {
-    const { events } = await this.#log.read({ after: offset - 1, upTo: offset });
-    return events[0] && this.#toHeard(events[0], offset).text;
+    const { texts } = await this.#log.readTexts({ after: offset - 1, upTo: offset });
+    return texts[0];
   }
 
-  /** The newest value per key of the filter's events, as they were at `upTo`. */
-  async *latest(filter: Filter, upTo: number): AsyncIterable<readonly string[]> {
-    for (let after = 0; after < upTo; ) {
-      const page = await this.#log.read({ after, upTo, filter, latestOnly: true });
-      yield page.events.map((event) => this.#toHeard(event, event.offset).text);
-      after = page.through;
-    }
+  #page(after: number, filter: Filter, form: Form): Promise<ReadTexts> {
+    const name = `${form} ${after} ${filterName(filter)}`;
+    const known = this.#pages.get(name);
+    if (known !== undefined) return known;
+    const page = this.#readPage(after, filter, this.#lengthFor(form));
+    this.#pages.set(name, page);
+    page.catch(() => this.#pages.delete(name));
+    const [oldest] = this.#pages.keys();
+    if (this.#pages.size > keptPages) this.#pages.delete(oldest as string);
+    return page;
+  }
+
+  async #readPage(after: number, filter: Filter, runLength: number): Promise<ReadTexts> {
+    const upTo = this.#publisher.head;
+    const limit = pagePlaces - (after % pagePlaces);
+    const { texts, through, takenThrough } = await this.#ask({ after, upTo, filter, limit, runLength });
+    if (takenThrough <= after) return { texts, through };
+    const left = await this.#ask({ after, upTo: takenThrough, filter, latestOnly: true, runLength });
+    return { texts: left.texts, through: left.through, missingThrough: left.through };
+  }
+
+  #ask(request: TextRequest): Promise<TextPage> {
+    return this.#reads(() => this.#log.readTexts(request));
+  }
+
+  #lengthFor(form: Form): number {
+    return form === "plain" ? 0 : this.#runLength;
   }
 }

@@ -14,6 +14,7 @@ const emptyLog: EventLog = {
   head: 0,
   append: async (batch) => batch.map((_event, place) => ({ offset: place + 1, duplicate: false })),
   read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
+  readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
   records: async () => new Map(),
   offsetBefore: async () => 0,
   close: async () => undefined,

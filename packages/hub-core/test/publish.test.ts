@@ -180,6 +180,7 @@ describe("while the log", () => {
         return batch.map(() => ({ offset: ++head, duplicate: false }));
       },
       read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
+      readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
       records: async () => new Map(),
       offsetBefore: async () => 0,
       close: async () => undefined,
