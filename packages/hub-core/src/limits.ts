@@ -6,6 +6,11 @@ export interface Limits extends WireLimits {
   readonly depth: number;
   /** Data of events that wait for the disk, over all satellites; past it, `HUB_BUSY`. Bytes. */
   readonly queueBytes: number;
+  /**
+   * How long all that a connection says in the batched form is refused after something of it was refused for now, unless
+   * that comes again before. Milliseconds.
+   */
+  readonly resendMs: number;
   /** Events in one commit; more wait for the next one. */
   readonly commitEvents: number;
   /** Recent events held in memory, from which a satellite that has almost caught up joins. Bytes of text. */
@@ -39,6 +44,7 @@ export const defaultLimits: Limits = {
   messageBytes: 1_048_576, // Engine.IO's own default, enforced by it before anything is parsed
   depth: 32, // far deeper than people nest, far shallower than a stack
   queueBytes: 67_108_864, // a second of the fastest log's work, several times over
+  resendMs: 2_000, // what was on its way is here by then, over a bad network too; the satellite package resends after 500
   commitEvents: 4_096, // larger commits gain nothing and hold up the first receipt
   tailBytes: 524_288, // some 1,000 events: more than arrive while one page is read
   listenRooms: 100,

@@ -2,6 +2,7 @@ import { type ErrorCode, errorBody, OrreryError, type Receipt } from "@orrery/co
 import type { Appended, EventLog, NewEvent, RecordChange } from "@orrery/event-log";
 import type { Admitted } from "./admit.ts";
 import { type Heard, heardEncoder } from "./heard.ts";
+import { Holds } from "./holds.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 
@@ -12,6 +13,8 @@ import type { Logger } from "./logger.ts";
 interface Waiting {
   readonly events: readonly NewEvent[];
   readonly records: readonly RecordChange[];
+  /** Whose order over refusals is kept; undefined where it is not. */
+  readonly connection: object | undefined;
   readonly answer: (receipts: readonly Receipt[], error?: unknown) => void;
 }
 
@@ -28,6 +31,7 @@ export class Publisher {
   readonly #logger: Logger;
   readonly #fanOut: (events: readonly Heard[]) => void;
   readonly #toHeard = heardEncoder();
+  readonly #holds: Holds;
   #queue: Waiting[] = [];
   #queuedBytes = 0;
   #isWriting = false;
@@ -41,16 +45,24 @@ export class Publisher {
     this.#limits = limits;
     this.#logger = logger;
     this.#fanOut = fanOut;
+    this.#holds = new Holds(limits.resendMs, () => performance.now());
   }
 
-  /** `answer` is called once, with a receipt for each event, in order. */
-  publish(events: readonly Admitted[], answer: (receipts: readonly Receipt[]) => void): void {
+  /**
+   * `answer` is called once, with a receipt for each event, in order. With a `connection`, what it says is kept in order
+   * over refusals that are for now only: see `Holds`.
+   */
+  publish(
+    events: readonly Admitted[],
+    connection: object | undefined,
+    answer: (receipts: readonly Receipt[]) => void,
+  ): void {
     const kept = events.filter(isKept);
-    if (kept.length === events.length) return this.#enqueue(kept, answer);
+    if (kept.length === events.length) return this.#enqueue(kept, connection, answer);
     // Events that are not kept go out at once; the others of the same message wait for the disk as ever.
     const passing = events.filter((event) => !isKept(event));
     this.#fanOut(passing.map((event) => this.#toHeard(event, null)));
-    this.#enqueue(kept, (receipts) => {
+    this.#enqueue(kept, connection, (receipts) => {
       const next = receipts.values();
       const receiptOf = (event: Admitted) =>
         isKept(event) ? (next.next().value as Receipt) : ({ ok: true, id: event.id, offset: null } as const);
@@ -66,7 +78,7 @@ export class Publisher {
         if (error === undefined) resolve();
         else reject(error);
       };
-      this.#push({ events: [], records, answer });
+      this.#push({ events: [], records, connection: undefined, answer });
     });
   }
 
@@ -79,7 +91,8 @@ export class Publisher {
   #recordLazyOnes(): void {
     clearTimeout(this.#lazyTimer);
     this.#lazyTimer = undefined;
-    if (this.#lazyRecords.size > 0) this.#push({ events: [], records: [], answer: () => undefined });
+    if (this.#lazyRecords.size === 0) return;
+    this.#push({ events: [], records: [], connection: undefined, answer: () => undefined });
   }
 
   /** Resolves when everything that was published has its receipt, and all records are on disk. */
@@ -88,14 +101,17 @@ export class Publisher {
     if (this.#isWriting) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  #enqueue(events: readonly NewEvent[], answer: Waiting["answer"]): void {
+  #enqueue(events: readonly NewEvent[], connection: object | undefined, answer: Waiting["answer"]): void {
     if (events.length === 0) return answer([]);
+    const held = connection && this.#holds.refusalOf(connection, events);
+    if (held !== undefined) return answer(refusals(events.length, held));
     const bytes = bytesOf(events);
     // A message that is larger than the whole queue still passes when it has the queue to itself.
     if (this.#queuedBytes > 0 && this.#queuedBytes + bytes > this.#limits.queueBytes) {
+      if (connection !== undefined) this.#holds.hold(connection, events, "HUB_BUSY");
       return answer(refusals(events.length, "HUB_BUSY"));
     }
-    this.#push({ events, records: [], answer });
+    this.#push({ events, records: [], connection, answer });
     this.#queuedBytes += bytes;
   }
 
@@ -121,11 +137,28 @@ export class Publisher {
         const code = error instanceof OrreryError && error.code === "LOG_FULL" ? "LOG_FULL" : "LOG_FAILED";
         this.#logger.error({ err: error, events: batch.length }, "the log refused a batch");
         for (const change of lazy) if (!this.#lazyRecords.has(change.name)) this.recordLazily(change);
-        for (const { events, answer } of waiting) answer(refusals(events.length, code), error);
+        this.#refuse(waiting, code, error);
       }
     }
     this.#isWriting = false;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /** Refuses what was to be committed, and what the same connections have in the queue behind it. */
+  #refuse(failed: readonly Waiting[], code: ErrorCode, error: unknown): void {
+    const connections = new Set(failed.map(({ connection }) => connection));
+    connections.delete(undefined);
+    const isBehind = ({ connection }: Waiting) => connections.has(connection);
+    const behind = this.#queue.filter(isBehind);
+    if (behind.length > 0) this.#queue = this.#queue.filter((waiting) => !isBehind(waiting));
+    for (const { events } of behind) this.#queuedBytes -= bytesOf(events);
+    for (const { events, connection, answer } of [...failed, ...behind]) {
+      // Once for each, with the first that it said.
+      if (connection !== undefined && connections.delete(connection)) {
+        this.#holds.hold(connection, events, code);
+      }
+      answer(refusals(events.length, code), error);
+    }
   }
 
   /** Whole messages, as many as fit into a commit, but one at least. */

@@ -35,7 +35,8 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
   else if (name === "hub:listen") listen(receiver, socket, args, reply);
   else if (name === "hub:emit") emitBatch(receiver, socket, args, reply);
   else if (args.length > 2) reply(refused("MESSAGE_INVALID"));
-  else emit(receiver, socket, [[name, ...args]], ([receipt]) => reply(receipt));
+  // Not held when it was refused for now: a plain client need not say it again, and without an id of its own it cannot.
+  else emit(receiver, socket, [[name, ...args]], undefined, ([receipt]) => reply(receipt));
 }
 
 type Ask = (followers: Followers, socket: HubSocket, message: unknown) => Promise<unknown>;
@@ -84,7 +85,7 @@ function emitBatch(
   if (args.length !== 1 || !Array.isArray(entries)) return reply(refused("MESSAGE_INVALID"));
   if (entries.length > receiver.limits.batchEvents) return reply(refused("BATCH_TOO_LARGE"));
   if (!entries.every(isEntry)) return reply(refused("MESSAGE_INVALID"));
-  emit(receiver, socket, entries, (receipts) => reply({ ok: true, receipts }));
+  emit(receiver, socket, entries, socket, (receipts) => reply({ ok: true, receipts }));
 }
 
 /** Checks each entry; those that pass are published together. A refusal of one does not touch the others. */
@@ -92,6 +93,7 @@ function emit(
   { contract, publisher, limits, nextId, isClosing }: Receiver,
   socket: HubSocket,
   entries: readonly unknown[][],
+  connection: HubSocket | undefined,
   answer: (receipts: readonly Receipt[]) => void,
 ): void {
   if (isClosing()) return answer(entries.map(() => refused("HUB_CLOSING")));
@@ -103,7 +105,7 @@ function emit(
     if ("code" in result) refusals.set(place, { ok: false, error: result });
     else admitted.push(result);
   });
-  publisher.publish(admitted, (published) => {
+  publisher.publish(admitted, connection, (published) => {
     const receipts = published.values();
     answer(entries.map((_entry, place) => refusals.get(place) ?? (receipts.next().value as Receipt)));
   });

@@ -232,4 +232,31 @@ describe("a full log", () => {
     }
     expect(await keptIds(hub)).toContain("again");
   });
+
+  it("does not take a smaller batch before one of the same connection for which it had no room", async () => {
+    const log = { maxBytes: 300_000, retention: { ageMs: 1_000 } };
+    await using hub = await startHub({ contracts, log, limits: { resendMs: 60_000 } });
+    await using speaker = await connect(hub);
+    await using other = await connect(hub, "o");
+    const say = async ({ socket }: Client, ...notes: { id: string; text?: string }[]) => {
+      const entries = notes.map((note) => ["said", note, { id: note.id }]);
+      return (await socket.emitWithAck("hub:emit", entries)).receipts as Receipt[];
+    };
+    const full = expect.objectContaining({ error: expect.objectContaining({ code: "LOG_FULL" }) });
+    const large = "x".repeat(100_000);
+    let place = 0;
+    let last: Receipt | undefined;
+    do [last] = await say(speaker, { id: `${++place}`, text: large });
+    while (last?.ok);
+    expect(last).toEqual(full);
+    // There is room for something smaller, but not from this connection.
+    expect(await say(other, { id: "others'" })).toEqual([expect.objectContaining({ ok: true })]);
+    expect(await say(speaker, { id: "behind" })).toEqual([full]);
+    for (;;) {
+      const receipts = await say(speaker, { id: `${place}`, text: large }, { id: "behind" });
+      if (receipts.every(({ ok }) => ok)) break;
+      expect(receipts).toEqual([full, full]);
+    }
+    expect((await keptIds(hub)).slice(-2)).toEqual([`${place}`, "behind"]);
+  });
 });

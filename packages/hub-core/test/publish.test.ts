@@ -1,3 +1,4 @@
+import type { Receipt } from "@orrery/contracts";
 import type { EventLog } from "@orrery/event-log";
 import { createHub } from "../src/index.ts";
 import { startHub } from "../src/testing.ts";
@@ -158,36 +159,43 @@ describe("a batch", () => {
   });
 });
 
-describe("while the log", () => {
-  /** A log whose appends wait for `release`, or fail. */
-  const slowLog = () => {
-    let release: () => void = () => undefined;
-    let fails = false;
-    let head = 0;
-    const fail = () => {
-      fails = true;
-    };
-    const log: EventLog = {
-      epoch: "e",
-      get head() {
-        return head;
-      },
-      async append(batch) {
+/** A log whose appends wait, one by one for `release`, or all for `finish`; or fail. */
+const slowLog = () => {
+  let release: () => void = () => undefined;
+  let isSlow = true;
+  let fails = false;
+  let head = 0;
+  const fail = (isFailing = true) => {
+    fails = isFailing;
+  };
+  const log: EventLog = {
+    epoch: "e",
+    get head() {
+      return head;
+    },
+    async append(batch) {
+      if (isSlow) {
         await new Promise<void>((resolve) => {
           release = resolve;
         });
-        if (fails) throw new Error("the disk is on fire");
-        return batch.map(() => ({ offset: ++head, duplicate: false }));
-      },
-      read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
-      readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
-      records: async () => new Map(),
-      offsetBefore: async () => 0,
-      close: async () => undefined,
-    };
-    return { log, release: () => release(), fail };
+      }
+      if (fails) throw new Error("the disk is on fire");
+      return batch.map(() => ({ offset: ++head, duplicate: false }));
+    },
+    read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
+    readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
+    records: async () => new Map(),
+    offsetBefore: async () => 0,
+    close: async () => undefined,
   };
+  const finish = () => {
+    isSlow = false;
+    release();
+  };
+  return { log, release: () => release(), finish, fail };
+};
 
+describe("while the log", () => {
   it("is slow, events beyond the queue's bound are refused as retryable, and those within it get their receipts", async () => {
     const { log, release } = slowLog();
     const hub = createHub({ contracts, log, limits: { queueBytes: 40 } });
@@ -233,5 +241,89 @@ describe("while the log", () => {
     expect(await taken).toMatchObject({ ok: true, offset: 1 });
     expect(await told).toMatchObject({ code: "HUB_CLOSING", retryable: true });
     await closing;
+  });
+});
+
+describe("a batch that is refused for now", () => {
+  /** Says it in the batched form; for each event its place in the log, or the code that refuses it. */
+  const say = async ({ socket }: PlainClient, ...ids: string[]) => {
+    const entries = ids.map((id) => ["said", { id }, { id }]);
+    const { receipts } = (await socket.emitWithAck("hub:emit", entries)) as { receipts: Receipt[] };
+    return receipts.map((receipt) => (receipt.ok ? receipt.offset : receipt.error.code));
+  };
+  const large = "longer-than-what-is-left-of-the-queue";
+
+  /** A hub whose log has one event to write, and whose queue has another one; a client that may say more, and another one. */
+  const start = async (limits: object = {}) => {
+    const { log, ...slow } = slowLog();
+    const hub = createHub({ contracts, log, limits: { queueBytes: 50, resendMs: 60_000, ...limits } });
+    const url = await hub.listen({ port: 0 });
+    const client = await connect(url, { ...host, protocol: 1 });
+    const other = await connect(url, { role: "guest", id: "g", protocol: 1 });
+    const first = say(client, "first");
+    await marker(client);
+    const second = say(client, "second");
+    await marker(client);
+    const close = async () => {
+      slow.finish();
+      for (const one of [client, other]) await one[Symbol.asyncDispose]();
+      await hub.close();
+    };
+    return { ...slow, client, other, first, second, [Symbol.asyncDispose]: close };
+  };
+  /** What is not kept is answered at once: the hub has all that was said before it. */
+  const marker = async (client: PlainClient) =>
+    expect(await client.say("waved", { id: "marker" })).toMatchObject({ ok: true });
+
+  it("because the queue is full is not overtaken by what was on its way behind it", async () => {
+    await using hub = await start();
+    const refused = [say(hub.client, large), say(hub.client, "a"), say(hub.client, "b", "c")];
+    expect(await Promise.all(refused)).toEqual([["HUB_BUSY"], ["HUB_BUSY"], ["HUB_BUSY", "HUB_BUSY"]]);
+    await marker(hub.client);
+    hub.finish();
+    expect(await hub.second).toEqual([2]);
+    expect(await say(hub.client, "b", "c")).toEqual(["HUB_BUSY", "HUB_BUSY"]);
+    expect(await say(hub.client, large, "a")).toEqual([3, 4]);
+    expect(await say(hub.client, "b", "c")).toEqual([5, 6]);
+  });
+
+  it("because the log failed is not overtaken by what waited behind it", async () => {
+    await using hub = await start();
+    const others = say(hub.other, "others'");
+    await marker(hub.other);
+    hub.fail();
+    hub.release();
+    expect(await hub.first).toEqual(["LOG_FAILED"]);
+    expect(await hub.second).toEqual(["LOG_FAILED"]);
+    hub.fail(false);
+    hub.finish();
+    expect(await others).toEqual([1]);
+    expect(await say(hub.client, "second")).toEqual(["LOG_FAILED"]);
+    expect(await Promise.all([say(hub.client, "first"), say(hub.client, "second")])).toEqual([[2], [3]]);
+  });
+
+  it("holds up nothing that others say", async () => {
+    await using hub = await start();
+    const refused = say(hub.client, large);
+    await marker(hub.client);
+    const taken = [say(hub.other, "a"), hub.client.say("said", { id: "b" })];
+    await Promise.all([marker(hub.other), marker(hub.client)]);
+    hub.finish();
+    expect(await refused).toEqual(["HUB_BUSY"]);
+    expect(await Promise.all(taken)).toEqual([[3], expect.objectContaining({ ok: true, offset: 4 })]);
+  });
+
+  it("and given up holds up what its satellite says later, but for no longer than a bounded time", async () => {
+    await using hub = await start({ resendMs: 300 });
+    const refused = [say(hub.client, large), say(hub.client, "a")];
+    expect(await Promise.all(refused)).toEqual([["HUB_BUSY"], ["HUB_BUSY"]]);
+    hub.finish();
+    expect(await hub.second).toEqual([2]);
+    for (;;) {
+      const [taken] = await say(hub.client, "b");
+      if (taken === 3) break;
+      expect(taken).toBe("HUB_BUSY");
+    }
+    expect(await say(hub.client, "c")).toEqual([4]);
   });
 });

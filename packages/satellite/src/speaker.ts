@@ -39,6 +39,8 @@ export class Speaker {
   #openMessages = 0;
   #isDue = false;
   #restTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Something was refused for now, and has not gone out again yet. */
+  #isHeld = false;
   #whenEmpty: (() => void)[] = [];
 
   /** `onError` hears of a store that fails, and of refusals of events that an earlier process has left in it. */
@@ -144,6 +146,9 @@ export class Speaker {
     const storing = this.#outbox.store();
     if (storing !== undefined) return this.#untilStored(storing);
     if (this.#limits === undefined || this.#restTimer !== undefined) return;
+    // What is still open may be refused as well: what was emitted after it must not go out before it is put back.
+    if (this.#isHeld && this.#openMessages > 0) return;
+    this.#isHeld = false;
     const { batchEvents, messageBytes } = this.#limits;
     while (this.#outbox.hasUnsent && this.#openMessages < mostOpenMessages) {
       // Half a message: room for what frames the events, and for a limit that counts a little differently.
@@ -177,6 +182,7 @@ export class Speaker {
   /** Everything waits a little, so that the order is kept. */
   #rest(entries: readonly OutboxEntry[]): void {
     this.#outbox.putBack(entries);
+    this.#isHeld = true;
     this.#restTimer ??= setTimeout(() => {
       this.#wake();
       this.#flush();

@@ -127,6 +127,11 @@ export class FlakyProxy implements AsyncDisposable {
     this.#isOpen = true;
   }
 
+  /** What hubs say from now on arrives that much later. */
+  stall(delayMs: number): void {
+    for (const { down } of this.#links) down.run(delayMs, () => undefined);
+  }
+
   /** Cuts the first connection on which the hub says something with this text in it, before that gets through. */
   cutBefore(text: string): void {
     this.#trap = text;
