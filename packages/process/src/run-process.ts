@@ -57,7 +57,7 @@ export async function runProcess(
     ending.abort();
     const deadline = setTimeout(() => {
       console.error(`${name}: did not stop within ${stopMs} ms`);
-      process.exit(1);
+      exitNow(1);
     }, stopMs);
     try {
       const running = await started.catch(() => undefined); // reported below
@@ -73,7 +73,7 @@ export async function runProcess(
     process.on(signal, () => {
       const nowMs = performance.now();
       firstSignalMs ??= nowMs;
-      if (nowMs - firstSignalMs >= repeatMs) process.exit(exitCode);
+      if (nowMs - firstSignalMs >= repeatMs) exitNow(exitCode);
       void stop();
     });
   }
@@ -92,4 +92,23 @@ export async function runProcess(
     ending.abort();
     end();
   }
+}
+
+/** The types of Node 20 leave it to a browser's. */
+declare const WebAssembly: { readonly Memory: new (size: { readonly initial: number }) => object };
+
+/**
+ * Ends the process whatever its threads do. `process.exit` waits until they come back from native code, which a slow disk may
+ * keep them in, and in SQLite's they then abort the process: code 134 in 10 of 25 tries with a hub under load. So behind the
+ * listeners of `exit` comes C's own `exit`, which WASI alone offers: the right code in 70 of 70.
+ */
+function exitNow(exitCode: number): void {
+  process.once("exit", () => {
+    // Not imported, since that warns that it is experimental.
+    const { WASI } = process.getBuiltinModule("node:wasi");
+    const wasi = new WASI({ version: "preview1", returnOnExit: false });
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    wasi.start({ exports: { memory, _start: () => wasi.wasiImport.proc_exit(exitCode) } });
+  });
+  process.exit(exitCode);
 }

@@ -17,7 +17,9 @@ class Run {
       ["--conditions=@orrery/source", "--import", "tsx", fixture, which],
       {
         env: { ...process.env, NO_COLOR: "1", ...env },
-        stdio: ["ignore", "pipe", "pipe"],
+        stdio: ["pipe", "pipe", "pipe"],
+        timeout: 20_000, // for one that does not end, and would keep the tests from ending
+        killSignal: "SIGKILL",
       },
     );
     const { stdout, stderr } = this.#child;
@@ -102,6 +104,20 @@ describe("a process that is told to end", () => {
     await run.said("still stopping");
     run.send(signal);
     expect(await run.ended()).toBe(exitCode);
+  });
+
+  it("does not wait for a thread that is held in the system, upon a second signal or after the time that stop() may take", async () => {
+    await using first = new Run("has a thread that is held");
+    await first.said("ready");
+    first.send("SIGINT");
+    await first.said("still stopping");
+    first.send("SIGINT");
+    expect(await first.ended()).toBe(130);
+    await using second = new Run("has a thread that is held for too long");
+    await second.said("ready");
+    second.send("SIGINT");
+    expect(await second.ended()).toBe(1);
+    expect([first.stderr, second.stderr]).toEqual(["", "vendor: did not stop within 50 ms\n"]);
   });
 
   it("takes a signal that arrives twice at once, as under tsx watch, for one", async () => {

@@ -39,7 +39,10 @@ export interface ConnectOptions<C extends Contract> {
   readonly id: string;
   /** Hear only events in these rooms. Default: all that the role may hear. */
   readonly rooms?: readonly string[];
-  /** What to hear first: events from `"now"` on (default), all that are kept (`"start"`), or those after a cursor. */
+  /**
+   * What to hear first: events from `"now"` on (default), all that are kept (`"start"`), or those after a cursor. A cursor
+   * of another log, or beyond the end of this one, is a gap, and all that this one has kept is heard.
+   */
   readonly from?: "now" | "start" | Cursor;
   /** How many events may wait for their receipts. Past it `emit` rejects with `OUTBOX_FULL`. Default 10_000. */
   readonly outboxEvents?: number;
@@ -48,7 +51,7 @@ export interface ConnectOptions<C extends Contract> {
    * `{ file }` in Node, `{ indexedDb }` in a browser. Default: in memory only.
    */
   readonly outbox?: OutboxOptions;
-  /** Hears of every change of the status; `reason` is why the hub refused or closed the connection. */
+  /** Hears of every change of the status; `reason` is why the hub refused or closed the connection, or refused an `on`. */
   readonly onStatus?: (status: Status, reason?: OrreryError) => void;
   /**
    * Hears of what a handler throws (`meta` is its event's), of a refused `on`, and of an outbox that cannot be kept.
@@ -131,7 +134,7 @@ export interface Satellite<C extends Contract> {
   parked(as: string): Promise<readonly Parked[]>;
   /** Hands a parked event out once more. It stays parked until it is handled; `FOLLOWER_AWAY` where nobody follows. */
   redrive(as: string, offset: number): Promise<void>;
-  /** Resolves when the satellite is online and hears all it listens to; rejects when it was refused or closed. */
+  /** Resolves when the satellite is online and hears all it listens to; rejects when it, or that, was refused, or closed. */
   ready(): Promise<void>;
   /**
    * Hears nothing more, waits for receipts that are still due, but no longer than `drainMs` (default 2_000), then
@@ -190,7 +193,11 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       from: from ?? "now",
       rooms,
       onError: this.#onError,
-      onSettled: (refusal) => this.#settleReady(refusal),
+      onGap: this.#onGap,
+      onSettled: (refusal) => {
+        this.#happened(refusal ? { kind: "not-listening", reason: refusal } : { kind: "listening" });
+        this.#settleReady(refusal);
+      },
     });
     this.#attach();
   }
@@ -296,8 +303,8 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
 
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const ended = this.#ended();
-      if (ended !== undefined) return reject(ended);
+      const refusal = this.#ended() ?? this.#listener.refusal;
+      if (refusal !== undefined) return reject(refusal);
       this.#waitingForReady.push({ resolve, reject });
       this.#settleReady();
     });

@@ -1,19 +1,24 @@
 import { type ErrorBody, OrreryError } from "@orrery/contracts";
 
 /**
- * `connecting`: no connection yet · `online` · `offline`: it was lost, and is being made again · `refused`: the hub wants
- * no more of it, `reason` says why · `closed`: by `close()`. The last two are final.
+ * `connecting`: no connection yet · `online` · `not-listening`: online, but the hub has refused what it listens to, `reason`
+ * says why: it speaks, and hears at best what it heard before · `offline`: the connection was lost, and is being made again ·
+ * `refused`: the hub wants no more of it, `reason` says why · `closed`: by `close()`. The last two are final.
  */
-export type Status = "connecting" | "online" | "offline" | "refused" | "closed";
+export type Status = "connecting" | "online" | "not-listening" | "offline" | "refused" | "closed";
 
 export interface Connection {
   readonly status: Status;
-  /** Why the hub refused, or why it last closed the connection. */
+  /** Why the hub refused it or what it listens to, or why it last closed the connection. */
   readonly reason?: OrreryError;
 }
 
 export type ConnectionInput =
   | { readonly kind: "connected" }
+  /** All that it listens to is in effect. */
+  | { readonly kind: "listening" }
+  /** What it listens to was refused. */
+  | { readonly kind: "not-listening"; readonly reason: OrreryError }
   /** `isByHub`: the hub ended it on purpose, and Socket.IO's client will not reconnect by itself. */
   | { readonly kind: "disconnected"; readonly isByHub: boolean }
   /** The hub's `hub:close`, or its refusal of the handshake. */
@@ -29,6 +34,12 @@ export function step(before: Connection, input: ConnectionInput): readonly [Conn
   switch (input.kind) {
     case "connected":
       return [{ status: "online" }, "none"];
+    case "listening":
+      return [before.status === "not-listening" ? { status: "online" } : before, "none"];
+    case "not-listening": {
+      const isConnected = before.status === "online" || before.status === "not-listening";
+      return [isConnected ? { status: "not-listening", reason: input.reason } : before, "none"];
+    }
     case "disconnected": {
       const after = { ...before, status: "offline" } as const;
       return [after, input.isByHub ? "reconnect" : "none"];

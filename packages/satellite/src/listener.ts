@@ -2,7 +2,6 @@ import {
   type Cursor,
   type Gap,
   type HeardEntry,
-  type ListenReply,
   type ListenRequest,
   type Meta,
   OrreryError,
@@ -14,9 +13,14 @@ export interface ListenerOptions {
   readonly from: "now" | "start" | Cursor;
   readonly rooms: readonly string[] | undefined;
   readonly onError: (error: unknown, meta?: Meta) => void;
-  /** What is listened to is in effect, or, with an error, was refused. */
+  /** Hears of a cursor that the hub does not know; of other gaps the hub tells. */
+  readonly onGap: (gap: Gap) => void;
+  /** All that is listened to is in effect, or, with an error, was refused. */
   readonly onSettled: (refusal?: OrreryError) => void;
 }
+
+/** What the hub takes for a cursor, of its log or not. */
+const isCursor = (after: string): after is Cursor => /^[^:]+:\d{1,15}$/.test(after);
 
 /** The hearing half of a satellite: its handlers, what the hub knows of them, and how far it has heard. */
 export class Listener {
@@ -26,11 +30,15 @@ export class Listener {
   #from: "now" | "start" | Cursor;
   #epoch: string | undefined;
   #offset = 0;
+  /** A cursor that the hub does not know, until the user is told. */
+  #unknown: Cursor | undefined;
   #isWelcome = false;
-  /** Counts changes of what is listened to; which of them went out, and which were answered, on this connection. */
+  /** Counts changes of what is listened to; which of them is in effect, and which was refused, on this connection. */
   #change = 0;
-  #sent = -1;
-  #answered = -1;
+  #inEffect = -1;
+  #refused: { readonly change: number; readonly reason: OrreryError } | undefined;
+  /** One question at a time: what the next one asks for depends on the answer. */
+  #isAsking = false;
   #isDue = false;
   /**
    * Events whose last values were not all heard yet: still to be asked for, asked for, or, since the hub has answered, on
@@ -61,9 +69,14 @@ export class Listener {
     return this.#epoch === undefined ? undefined : `${this.#epoch}:${this.#offset}`;
   }
 
-  /** Whether the hub knows all that is listened to. */
+  /** Whether all that is listened to is in effect. */
   get isSettled(): boolean {
-    return this.#answered === this.#change || this.#handlers.events.length === 0;
+    return this.#inEffect === this.#change || this.#handlers.events.length === 0;
+  }
+
+  /** Why what is listened to now was refused. Until it changes, or the connection does, asking again is of no use. */
+  get refusal(): OrreryError | undefined {
+    return this.#refused?.change === this.#change ? this.#refused.reason : undefined;
   }
 
   add(event: string, handler: Handler): void {
@@ -88,8 +101,9 @@ export class Listener {
   /** The connection is gone; what the hub knew of it, too. */
   lose(): void {
     this.#isWelcome = false;
-    this.#sent = -1;
-    this.#answered = -1;
+    this.#isAsking = false;
+    this.#inEffect = -1;
+    this.#refused = undefined;
     for (const event of this.#fresh.keys()) this.#fresh.set(event, "due");
   }
 
@@ -124,8 +138,9 @@ export class Listener {
 
   #listen(): void {
     const { events } = this.#handlers;
-    const isFirst = this.#sent === -1;
-    if (!this.#isWelcome || this.#sent === this.#change || (isFirst && events.length === 0)) return;
+    if (!this.#isWelcome || this.#isAsking || this.refusal !== undefined) return;
+    const isFirst = this.#inEffect === -1;
+    if (this.#inEffect === this.#change || (isFirst && events.length === 0)) return this.#options.onSettled();
     if (events.length === 0) this.#forget();
     const { rooms } = this.#options;
     const after = this.cursor ?? this.#from;
@@ -141,23 +156,43 @@ export class Listener {
     };
     this.#setFresh("due", "asked");
     const change = this.#change;
-    this.#sent = change;
-    this.#socket.emit("hub:listen", request, (reply) => this.#settle(reply, change, isFirst));
+    this.#isAsking = true;
+    this.#socket.emit("hub:listen", request, (reply) => {
+      this.#isAsking = false;
+      if (reply.ok) this.#accept(reply.cursor, change);
+      else this.#refuse(OrreryError.from(reply.error), change, request);
+      this.#listen();
+    });
   }
 
-  #settle(reply: ListenReply, change: number, isFirst: boolean): void {
-    if (!reply.ok) {
-      const refusal = OrreryError.from(reply.error);
-      this.#options.onError(refusal);
-      return this.#options.onSettled(refusal);
-    }
-    this.#answered = change;
+  #accept(cursor: Cursor, change: number): void {
+    const isFirst = this.#inEffect === -1;
+    this.#inEffect = change;
     this.#setFresh("asked", "coming");
-    if (isFirst || this.#epoch === undefined) this.#moveTo(reply.cursor);
-    this.#options.onSettled();
+    if (isFirst || this.#epoch === undefined) this.#moveTo(cursor);
+    const unknown = this.#unknown;
+    this.#unknown = undefined;
+    if (unknown !== undefined) this.#options.onGap({ reason: "epoch", after: unknown, until: cursor });
   }
 
-  #setFresh(before: "due" | "asked" | "coming", after: "asked" | "coming" | undefined): void {
+  /**
+   * A cursor beyond the log's end, although of its epoch: the log was put back to an older state and has gone on from there.
+   * To who holds it that is another log, so it is a gap, and what is there is heard from its start.
+   */
+  #refuse(reason: OrreryError, change: number, { after = "start" }: ListenRequest): void {
+    this.#setFresh("asked", "due");
+    if (reason.code === "CURSOR_INVALID" && isCursor(after)) {
+      this.#unknown = after;
+      this.#epoch = undefined;
+      this.#from = "start";
+      return;
+    }
+    this.#refused = { change, reason };
+    this.#options.onError(reason);
+    if (this.refusal !== undefined) this.#options.onSettled(reason);
+  }
+
+  #setFresh(before: "due" | "asked" | "coming", after: "due" | "asked" | "coming" | undefined): void {
     for (const [event, state] of this.#fresh) {
       if (state !== before) continue;
       if (after === undefined) this.#fresh.delete(event);

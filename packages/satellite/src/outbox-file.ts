@@ -1,5 +1,7 @@
-import { appendFile, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { appendFile, link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { performance } from "node:perf_hooks";
 import { OrreryError } from "@orrery/contracts";
 import type { OutboxOptions, OutboxStore, StoredEntry } from "./outbox-store.ts";
 
@@ -20,7 +22,8 @@ export function openOutboxStore(options: OutboxOptions): OutboxStore {
 /**
  * A process that is killed loses nothing that it has written: the lines are the operating system's by then. They are not
  * synced, so a machine that loses power may lose the newest of them; events have no receipt until the hub has them. File
- * and lock are there only while something waits, so a process may have thousands of outboxes.
+ * and lock are there only while something waits, so a process may have thousands of outboxes. The file system has hard
+ * links, as all but a few for memory cards have.
  */
 class FileStore implements OutboxStore {
   readonly #file: string;
@@ -119,22 +122,10 @@ class FileStore implements OutboxStore {
     return `${this.#file}.lock`;
   }
 
-  /** Two processes would send each other's events, and lose some when one writes the file anew. */
+  /** Two satellites would send each other's events, and lose some when one writes the file anew. */
   async #lock(): Promise<void> {
-    for (;;) {
-      try {
-        await writeFile(this.#lockFile, String(process.pid), { flag: "wx" });
-        this.#isLocked = true;
-        break;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      }
-      const holder = Number(await readFile(this.#lockFile, "utf8").catch(() => ""));
-      if (isAlive(holder)) {
-        throw new OrreryError("OUTBOX_LOCKED", { detail: `${this.#file}, by process ${holder}.` });
-      }
-      await rm(this.#lockFile, { force: true });
-    }
+    await take(this.#lockFile);
+    this.#isLocked = true;
     try {
       await this.#load();
     } catch (error) {
@@ -149,9 +140,59 @@ class FileStore implements OutboxStore {
   }
 }
 
-/** A number that is no process any more, or is this one itself after a restart in a container. */
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
+/** In a container every process has the same number, so it is one with the time at which it was started, in all threads. */
+const thisProcess = `${process.pid} ${performance.timeOrigin}`;
+
+/**
+ * Creates a lock that says whose it is. Fails with `OUTBOX_LOCKED` where its holder is there. One that is not has left it
+ * for ever, and who removes it holds a lock on that: otherwise the second one to do so would remove the first one's new lock.
+ */
+async function take(lock: string): Promise<void> {
+  while (!(await create(lock))) {
+    const holder = await holderOf(lock);
+    if (holder === undefined) continue; // gone meanwhile
+    if (isThere(holder)) {
+      throw new OrreryError("OUTBOX_LOCKED", { detail: `${lock}, by process ${pidOf(holder)}.` });
+    }
+    const removal = `${lock}.removal`;
+    await take(removal);
+    try {
+      if ((await holderOf(lock)) === holder) await rm(lock);
+    } finally {
+      await rm(removal);
+    }
+  }
+}
+
+/** As a link to what is written already, so that nobody finds a lock that does not say yet whose it is. */
+async function create(lock: string): Promise<boolean> {
+  const written = `${lock}.${randomUUID()}`;
+  await writeFile(written, thisProcess);
+  try {
+    await link(written, lock);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    return false;
+  } finally {
+    await rm(written, { force: true });
+  }
+}
+
+async function holderOf(lock: string): Promise<string | undefined> {
+  return readFile(lock, "utf8").catch((error) => {
+    if (error.code !== "ENOENT") throw error;
+    return undefined;
+  });
+}
+
+const pidOf = (holder: string): number => Number.parseInt(holder, 10);
+
+/** Whether the process is there that wrote this into its lock; a lock without a number is nobody's. */
+function isThere(holder: string): boolean {
+  const pid = pidOf(holder);
+  if (!(pid > 0)) return false;
+  if (pid === process.pid) return holder === thisProcess;
   try {
     process.kill(pid, 0);
     return true;

@@ -1,4 +1,9 @@
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
+import { openSqliteLog } from "@orrery/event-log";
+import { createHub } from "@orrery/hub-core";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
 import { type ConnectOptions, connect, type Satellite, type Status } from "../src/index.ts";
 
@@ -9,6 +14,11 @@ const parcel = (parcelId: string, vendorId = "acme") => ({
   customer: { name: "Ana", city: "Recife", state: "PE" },
 });
 const start = (limits: object = {}) => startHub({ contracts: [parcels], limits });
+
+async function temporaryDirectory() {
+  const path = await mkdtemp(join(tmpdir(), "orrery-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}
 
 /** A satellite that is closed at the end of its test. */
 function satellite(
@@ -337,6 +347,58 @@ describe("on", () => {
     expect(errors).toEqual([expect.objectContaining({ code: "FORBIDDEN" })]);
   });
 
+  it("shows in the status that what it listens to was refused, speaks, and hears what it missed when it thinks again", async () => {
+    await using hub = await start();
+    await using other = satellite(hub, "vendor", "acme");
+    await other.emit("pickup", parcel("p-1"));
+    const { seen, onStatus, until } = statuses();
+    await using vendor = satellite(hub, "vendor", "acme", {
+      from: "start",
+      onStatus,
+      onError: () => undefined,
+    });
+    const { keys, untilKey } = ear(vendor, "pickup");
+    vendor.on("position", () => undefined);
+    await until("not-listening");
+    await expect(vendor.ready()).rejects.toMatchObject({ code: "FORBIDDEN" });
+    await vendor.emit("pickup", parcel("p-2"));
+    expect(keys()).toEqual([]);
+    vendor.off("position");
+    await vendor.ready();
+    await untilKey("p-2");
+    expect(keys()).toEqual(["p-1", "p-2"]);
+    expect(seen).toEqual([
+      ["online", undefined],
+      ["not-listening", "FORBIDDEN"],
+      ["online", undefined],
+    ]);
+  });
+
+  it("asks for it again on the next connection", async () => {
+    await using hub = await start();
+    const errors: unknown[] = [];
+    await using vendor = satellite(hub, "vendor", "acme", { onError: (error) => void errors.push(error) });
+    vendor.on("position", () => undefined);
+    await expect(vendor.ready()).rejects.toMatchObject({ code: "FORBIDDEN" });
+    await hub.stop();
+    await hub.start();
+    await expect(vendor.ready()).rejects.toMatchObject({ code: "FORBIDDEN" });
+    expect(errors).toHaveLength(2);
+  });
+
+  it("reports a cursor that is none, and is not online with it", async () => {
+    await using hub = await start();
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => void errors.push(error);
+    await using logger = satellite(hub, "logger", "l", { from: "yesterday" as never, onError });
+    logger.on("pickup", () => undefined);
+    await expect(logger.ready()).rejects.toMatchObject({ code: "CURSOR_INVALID" });
+    expect([logger.status, errors]).toEqual([
+      "not-listening",
+      [expect.objectContaining({ code: "CURSOR_INVALID" })],
+    ]);
+  });
+
   it("says so when the log has another history, and hears the new one from its start", async () => {
     await using first = await start();
     const gaps: unknown[] = [];
@@ -350,6 +412,59 @@ describe("on", () => {
     await untilKey("p-1");
     expect(gaps).toEqual([{ reason: "epoch", after: "another:12", until: `${first.log.epoch}:0` }]);
     expect(keys()).toEqual(["p-1"]);
+  });
+
+  it("says so when its cursor is beyond the end of the log, and hears that from its start", async () => {
+    await using hub = await start();
+    await using vendor = satellite(hub, "vendor", "acme");
+    await vendor.emit("pickup", parcel("p-1"));
+    const told: unknown[] = [];
+    const after = `${hub.log.epoch}:12` as const;
+    await using logger = satellite(hub, "logger", "l", {
+      from: after,
+      onGap: (gap) => void told.push(gap),
+      onError: (error) => void told.push(error),
+    });
+    const { keys, untilKey } = ear(logger, "pickup");
+    await logger.ready();
+    await vendor.emit("pickup", parcel("p-2"));
+    await untilKey("p-2");
+    expect(told).toEqual([{ reason: "epoch", after, until: `${hub.log.epoch}:0` }]);
+    expect(keys()).toEqual(["p-1", "p-2"]);
+    expect(logger.cursor).toBe(`${hub.log.epoch}:2`);
+  });
+
+  it("says so when the log was put back to an older state while it was away", async () => {
+    await using directory = await temporaryDirectory();
+    const [file, backup] = [join(directory.path, "events.db"), join(directory.path, "backup.db")];
+    let port = 0;
+    const run = async () => {
+      const log = await openSqliteLog({ file });
+      const hub = createHub({ contracts: [parcels], log });
+      const url = await hub.listen({ port });
+      port = Number(new URL(url).port);
+      const stop = () => hub.close().then(() => log.close());
+      return { url, epoch: log.epoch, stop, [Symbol.asyncDispose]: stop };
+    };
+    await using first = await run();
+    await using vendor = satellite(first, "vendor", "acme");
+    const gaps: unknown[] = [];
+    await using logger = satellite(first, "logger", "l", { onGap: (gap) => void gaps.push(gap) });
+    const { keys, untilKey } = ear(logger, "pickup");
+    await logger.ready();
+    await vendor.emit("pickup", parcel("p-1"));
+    await first.stop();
+    await copyFile(file, backup);
+    await using second = await run();
+    for (const id of ["p-2", "p-3", "p-4"]) await vendor.emit("pickup", parcel(id));
+    await untilKey("p-4");
+    await second.stop();
+    await copyFile(backup, file);
+    await using third = await run();
+    await vendor.emit("pickup", parcel("p-5"));
+    await untilKey("p-5");
+    expect(gaps).toEqual([{ reason: "epoch", after: `${third.epoch}:4`, until: `${third.epoch}:0` }]);
+    expect(keys()).toEqual(["p-1", "p-2", "p-3", "p-4", "p-1", "p-5"]);
   });
 });
 

@@ -1,4 +1,4 @@
-import { type ErrorCode, errorBody, errors } from "@orrery/contracts";
+import { type ErrorCode, errorBody, errors, OrreryError } from "@orrery/contracts";
 import fc from "fast-check";
 import { type Connection, type ConnectionInput, step } from "../src/connection.ts";
 
@@ -6,6 +6,13 @@ const codes = Object.keys(errors) as ErrorCode[];
 const input: fc.Arbitrary<ConnectionInput> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ kind: "connected" } as const) },
   { weight: 3, arbitrary: fc.boolean().map((isByHub) => ({ kind: "disconnected", isByHub }) as const) },
+  { weight: 1, arbitrary: fc.constant({ kind: "listening" } as const) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom(...codes)
+      .map((code) => ({ kind: "not-listening", reason: new OrreryError(code) }) as const),
+  },
   {
     weight: 2,
     arbitrary: fc
@@ -30,6 +37,7 @@ it("whatever happens to a connection, it ends once and for good, has a reason wh
         if (!isFinal(before)) expect(effect === "end").toBe(isFinal(after));
         if (after.status === "refused") expect(after.reason?.retryable).toBe(false);
         if (after.status === "online" && one.kind === "connected") expect(after.reason).toBeUndefined();
+        if (after.status === "not-listening") expect(after.reason).toBeDefined();
         if (after.status === "connecting") expect(before.status).toBe("connecting");
         if (effect !== "reconnect") continue;
         const isUnseen =

@@ -1,4 +1,4 @@
-import { errorBody } from "@orrery/contracts";
+import { errorBody, OrreryError } from "@orrery/contracts";
 import { type Connection, type ConnectionInput, type Status, step } from "../src/connection.ts";
 
 const told = (code: "HUB_CLOSING" | "PACKET_INVALID", isHandshake: boolean): ConnectionInput => ({
@@ -8,6 +8,8 @@ const told = (code: "HUB_CLOSING" | "PACKET_INVALID", isHandshake: boolean): Con
 });
 const inputs = {
   connected: { kind: "connected" },
+  "listening to what it asked for": { kind: "listening" },
+  "refused what it asked for": { kind: "not-listening", reason: new OrreryError("FORBIDDEN") },
   lost: { kind: "disconnected", isByHub: false },
   dismissed: { kind: "disconnected", isByHub: true },
   "told to come back": told("HUB_CLOSING", false),
@@ -18,9 +20,14 @@ const inputs = {
 } as const satisfies Record<string, ConnectionInput>;
 
 /** What each input makes of each status that is not final: the new status, and what to do. */
-const table: Record<"connecting" | "online" | "offline", Record<keyof typeof inputs, [Status, string]>> = {
+const table: Record<
+  "connecting" | "online" | "not-listening" | "offline",
+  Record<keyof typeof inputs, [Status, string]>
+> = {
   connecting: {
     connected: ["online", "none"],
+    "listening to what it asked for": ["connecting", "none"],
+    "refused what it asked for": ["connecting", "none"],
     lost: ["offline", "none"],
     dismissed: ["offline", "reconnect"],
     "told to come back": ["connecting", "none"],
@@ -31,6 +38,8 @@ const table: Record<"connecting" | "online" | "offline", Record<keyof typeof inp
   },
   online: {
     connected: ["online", "none"],
+    "listening to what it asked for": ["online", "none"],
+    "refused what it asked for": ["not-listening", "none"],
     lost: ["offline", "none"],
     dismissed: ["offline", "reconnect"],
     "told to come back": ["online", "none"],
@@ -39,8 +48,22 @@ const table: Record<"connecting" | "online" | "offline", Record<keyof typeof inp
     "refused for good": ["refused", "end"],
     closed: ["closed", "end"],
   },
+  "not-listening": {
+    connected: ["online", "none"],
+    "listening to what it asked for": ["online", "none"],
+    "refused what it asked for": ["not-listening", "none"],
+    lost: ["offline", "none"],
+    dismissed: ["offline", "reconnect"],
+    "told to come back": ["not-listening", "none"],
+    "refused for now": ["not-listening", "reconnect"],
+    "told to stay away": ["refused", "end"],
+    "refused for good": ["refused", "end"],
+    closed: ["closed", "end"],
+  },
   offline: {
     connected: ["online", "none"],
+    "listening to what it asked for": ["offline", "none"],
+    "refused what it asked for": ["offline", "none"],
     lost: ["offline", "none"],
     dismissed: ["offline", "reconnect"],
     "told to come back": ["offline", "none"],
@@ -70,4 +93,12 @@ it("the reason of the last goodbye is kept until the next connection", () => {
   const [lost] = step(toldSo, inputs.lost);
   expect(lost).toMatchObject({ status: "offline", reason: { code: "HUB_CLOSING" } });
   expect(step(lost, inputs.connected)[0]).toEqual({ status: "online" });
+});
+
+it("the reason why it does not listen is the newest one, and gone when it does", () => {
+  const [refused] = step({ status: "online" }, inputs["refused what it asked for"]);
+  expect(refused).toMatchObject({ status: "not-listening", reason: { code: "FORBIDDEN" } });
+  const [again] = step(refused, { kind: "not-listening", reason: new OrreryError("UNKNOWN_EVENT") });
+  expect(again.reason?.code).toBe("UNKNOWN_EVENT");
+  expect(step(again, inputs["listening to what it asked for"])[0]).toEqual({ status: "online" });
 });

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
@@ -295,5 +295,56 @@ describe("two processes on one file:", () => {
     await say(second, ["b"]);
     expect(errors).toEqual([]);
     expect(await keysIn(hub)).toEqual(["a0", "b"]);
+  });
+
+  it("whoever finds a lock finds in it whose it is", async () => {
+    await using path = await somePath();
+    const store = openOutboxStore(path);
+    await store.open();
+    const lock = `${path.file}.lock`;
+    const putting = store.put([{ id: "a", text: "" }]);
+    // Looks while the system works and this thread does nothing else, so at every state of its files.
+    const isSeen = () => Array.from({ length: 2_000 }).some(() => existsSync(lock));
+    while (!isSeen()) await turn();
+    expect(readFileSync(lock, "utf8")).toContain(String(process.pid));
+    await putting;
+    await store.close();
+  });
+
+  it("one of several has the lock, and the others are told, also when they find that of a dead process at once", async () => {
+    await using path = await somePath();
+    await openOutboxStore(path).open();
+    await writeFile(path.file, entry("a"));
+    // A number that no process has, none at all, and that of one with this process's number before a restart.
+    for (const stale of [undefined, "999999999", "", String(process.pid), `${process.pid} 1`]) {
+      if (stale !== undefined) await writeFile(`${path.file}.lock`, stale);
+      const stores = Array.from({ length: 10 }, () => openOutboxStore(path));
+      const opened = await Promise.allSettled(stores.map((store) => store.open()));
+      const reasons = opened.flatMap((one) => (one.status === "rejected" ? [one.reason.code] : []));
+      expect([stale, reasons]).toEqual([stale, Array.from({ length: 9 }, () => "OUTBOX_LOCKED")]);
+      await Promise.all(stores.map((store) => store.close()));
+      expect((await readdir(dirname(path.file))).sort()).toEqual(["outbox"]);
+    }
+  });
+});
+
+describe("two satellites of one process on one file:", () => {
+  it("the later one is told, and speaks without it; the earlier one loses nothing", async () => {
+    await using hub = await start();
+    await using path = await somePath();
+    await hub.stop();
+    await using first = satellite(hub, path.file);
+    const saidFirst = say(first, ["a", "b"]);
+    await until(() => entriesIn(path.file) === 2);
+    const errors: unknown[] = [];
+    await using second = satellite(hub, path.file, { onError: (error) => void errors.push(error) });
+    await until(() => errors.length > 0);
+    expect(errors[0]).toMatchObject({ code: "OUTBOX_LOCKED" });
+    const saidSecond = say(second, ["c"]);
+    await hub.start();
+    await Promise.all([saidFirst, saidSecond]);
+    const keys = await keysIn(hub);
+    expect(keys).toHaveLength(3);
+    expect(new Set(keys)).toEqual(new Set(["a", "b", "c"]));
   });
 });
