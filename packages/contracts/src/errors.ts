@@ -120,9 +120,10 @@ export const errors = {
     remedy: "Rooms look like `vendor:acme`: a prefix of the contract, a colon, a value.",
   },
   CURSOR_INVALID: {
-    message: "The cursor is not of the form `<epoch>:<offset>`.",
+    message: "The cursor is not of the form `<epoch>:<offset>`, or beyond the log's end.",
     retryable: false,
-    remedy: "Use a cursor as the hub gave it.",
+    remedy:
+      "Use a cursor as the hub gave it; where it did, the log was put back to an older state: begin at `start`.",
   },
   // Following: these come in replies, or as `hub:unfollowed`.
   FOLLOWER_TAKEN_OVER: {
@@ -168,9 +169,9 @@ export const errors = {
     remedy: "Wait for receipts before emitting more, or raise `outboxEvents`.",
   },
   OUTBOX_LOCKED: {
-    message: "Another process uses this outbox.",
+    message: "Another satellite uses this outbox.",
     retryable: true,
-    remedy: "Give each process an outbox file of its own.",
+    remedy: "Give each satellite an outbox file of its own.",
   },
   TIMEOUT: {
     message: "The hub has not answered in time. The event may have happened all the same.",

@@ -1,4 +1,5 @@
 import {
+  type Ack,
   type Contract,
   type Cursor,
   type DataIn,
@@ -378,9 +379,19 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       if (gap.as === undefined) this.#listener.skip(gap);
       this.#onGap(gap);
     });
-    socket.on("hub:deliver", (delivery, ack) => this.#followers.get(delivery.as)?.deliver(delivery, ack));
+    socket.on("hub:deliver", (delivery, ack) => {
+      this.#followers.get(delivery.as)?.deliver(delivery, this.#onThisConnection(ack));
+    });
     socket.on("hub:unfollowed", ({ as, error }) => this.#followers.get(as)?.unfollowed(error));
     socket.on("hub:close", (error) => this.#happened({ kind: "told", error, isHandshake: false }));
+  }
+
+  /** Socket.IO would send a late answer on the next connection, where it may answer something else. */
+  #onThisConnection<Reply>(ack: Ack<Reply>): Ack<Reply> {
+    const { id } = this.#socket;
+    return (reply) => {
+      if (this.#socket.id === id) ack(reply);
+    };
   }
 
   #happened(input: ConnectionInput): void {

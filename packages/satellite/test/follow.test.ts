@@ -112,6 +112,33 @@ describe("a follower", () => {
     expect(keys).toEqual(["a", "b", "c", "slow"]);
   });
 
+  it("that answers for an earlier connection does not move its cursor over what it is still handling", async () => {
+    await using hub = await start();
+    await using vendor = satellite(hub.url, "vendor", "acme");
+    await say(vendor, ["p-1"]);
+    // Takes the number of the hub's first delivery, so that the next one has the number of a later one after the restart.
+    await using other = satellite(hub.url, "logger", "other");
+    const { keys } = follow(other, { as: "all", from: "start" });
+    await until(() => keys.length === 1);
+    await other.close();
+    await using logger = satellite(hub.url, "logger", "l");
+    const held = new Map<string, () => void>();
+    const hold = (key: string) => new Promise<void>((resolve) => held.set(key, resolve));
+    follow(logger, { as: "all", from: "start" }, hold);
+    await until(() => held.has("p-1"));
+    await hub.stop();
+    await hub.start();
+    await Promise.all([logger.ready(), vendor.ready()]);
+    await say(vendor, ["p-2"]);
+    await until(() => held.has("p-2"));
+    held.get("p-1")?.();
+    const lag = async () => (await logger.followers())[0]?.lag;
+    await until(async () => (await lag()) !== 2);
+    expect(await lag()).toBe(1);
+    held.get("p-2")?.();
+    await until(async () => (await lag()) === 0);
+  });
+
   it("moves its cursor only when handlers are done, and also over what it does not want", async () => {
     await using hub = await start();
     await using vendor = satellite(hub.url, "vendor", "acme");
