@@ -337,21 +337,44 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     });
   }
 
-  /** Asks when the hub is there, and takes its answer within `askMs`. A refusal rejects with its code. */
+  /**
+   * Asks when the hub is there, again where the connection is lost meanwhile, and takes its answer within `askMs`. A refusal
+   * rejects with its code.
+   */
   async #ask<Reply extends { readonly ok: true } | Refused = DoneReply>(
     message: "hub:followers" | "hub:forget" | "hub:parked" | "hub:redrive",
     request: object,
   ): Promise<Extract<Reply, { readonly ok: true }>> {
-    await this.ready();
-    const reply = await new Promise<Reply>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new OrreryError("TIMEOUT")), askMs);
-      this.#socket.emit(message, request as never, (answer: unknown) => {
+    for (;;) {
+      await this.ready();
+      const reply = await this.#askOnce<Reply>(message, request);
+      if (reply === undefined) continue;
+      if (!reply.ok) throw OrreryError.from(reply.error);
+      return reply as Extract<Reply, { readonly ok: true }>;
+    }
+  }
+
+  /** Undefined: the connection was lost before the answer. */
+  #askOnce<Reply>(message: string, request: object): Promise<Reply | undefined> {
+    return new Promise((resolve, reject) => {
+      const end = () => {
         clearTimeout(timer);
+        this.#socket.off("disconnect", lose);
+      };
+      const lose = () => {
+        end();
+        resolve(undefined);
+      };
+      const timer = setTimeout(() => {
+        end();
+        reject(new OrreryError("TIMEOUT"));
+      }, askMs);
+      this.#socket.on("disconnect", lose);
+      this.#socket.emit(message as "hub:forget", request as never, (answer: unknown) => {
+        end();
         resolve(answer as Reply);
       });
     });
-    if (!reply.ok) throw OrreryError.from(reply.error);
-    return reply as Extract<Reply, { readonly ok: true }>;
   }
 
   #attach(): void {

@@ -2,6 +2,7 @@ import type { Meta } from "@orrery/contracts";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { type ConnectOptions, connect, type FollowOptions, type Satellite } from "../src/index.ts";
+import { FlakyProxy } from "./flaky-proxy.ts";
 
 type Parcels = typeof parcels;
 const start = (options: object = {}) => startHub({ contracts: [parcels], ...options });
@@ -193,6 +194,15 @@ describe("a follower", () => {
     expect(await logger.followers()).toEqual([]);
     await expect(logger.forget("one")).rejects.toMatchObject({ code: "FOLLOWER_UNKNOWN" });
     expect((await hub.log.records("follower/")).size).toBe(0);
+  });
+
+  it("is asked after again where the connection is lost before the answer", async () => {
+    await using hub = await start();
+    await using proxy = await FlakyProxy.before(hub.url);
+    await using logger = satellite(proxy.url, "logger", "l");
+    await logger.ready();
+    proxy.cutBefore('"followers":[');
+    expect(await logger.followers()).toEqual([]);
   });
 
   it("stops when handlers that run are done, and hands out nothing more", async () => {
