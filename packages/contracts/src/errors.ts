@@ -151,6 +151,28 @@ export const errors = {
     retryable: false,
     remedy: "List what the follower has parked; it may have been handled in the meantime.",
   },
+  // Working: these come in replies, or as `hub:unworked`.
+  LEASE_LOST: {
+    message: "The claim is not yours any more.",
+    retryable: false,
+    remedy:
+      "Stop working on it: it was, or will be, handed to another member. Renew in time, or ask for a longer lease.",
+  },
+  GROUP_DIFFERS: {
+    message: "The group works other events, or in other rooms.",
+    retryable: false,
+    remedy: "All members name the same events and rooms; give other work a group of its own.",
+  },
+  GROUP_UNKNOWN: {
+    message: "There is no such group.",
+    retryable: false,
+    remedy: "List the groups; a group belongs to the role whose satellites work in it.",
+  },
+  NOT_DEAD: {
+    message: "No such event is dead.",
+    retryable: false,
+    remedy: "List the group's dead events; somebody may have redriven it in the meantime.",
+  },
   // A running connection: these come as `hub:close` just before the disconnect.
   PACKET_INVALID: {
     message: "The connection carried something that is no Socket.IO packet.",

@@ -20,7 +20,9 @@ export interface Meta {
   readonly subject?: string;
   /** Its place in the log; missing for events that are not kept. */
   readonly offset?: number;
-  /** For a handler of `follow`: how often it has been called for this event; 1 is the first time. */
+  /** The id of the event that it came from: of the claim that it was said under. */
+  readonly causationId?: string;
+  /** For a handler of `follow` or `work`: how often the event was handed out; 1 is the first time. */
   readonly attempt?: number;
 }
 
@@ -30,6 +32,12 @@ export type Cursor = `${string}:${number}`;
 export interface EmitOptions {
   /** 1 to 128 visible ASCII characters. A repeat of the same event with the same id happens once. */
   readonly id?: string;
+}
+
+/** `EmitOptions` in a `hub:emit`. */
+export interface EntryOptions extends EmitOptions {
+  /** Said while working on this: refused with `LEASE_LOST` where it is not the satellite's any more. */
+  readonly claim?: ClaimRef;
 }
 
 /** The hub's answer to an event that it took: for a kept event this means that it is on disk. */
@@ -56,7 +64,7 @@ export type ReceiptOf<K extends Keep> = Accepted<K extends "none" ? null : numbe
 export type Ack<Reply> = (reply: Reply) => void;
 
 /** One event in a `hub:emit`: name, data, options. */
-export type EmitEntry = readonly [event: string, data: unknown, options?: EmitOptions];
+export type EmitEntry = readonly [event: string, data: unknown, options?: EntryOptions];
 export type EmitReply = { readonly ok: true; readonly receipts: readonly Receipt[] } | Refused;
 
 /** Sets what the satellite hears from now on; it replaces what was set before. */
@@ -135,6 +143,132 @@ export type FollowersReply = { readonly ok: true; readonly followers: readonly F
 export type ParkedReply = { readonly ok: true; readonly parked: readonly Parked[] } | Refused;
 export type DoneReply = { readonly ok: true } | Refused;
 
+/**
+ * Shares work with all satellites of its role that name the same group, or, said again on the same connection, changes the
+ * capacity. All of them name the same events and rooms.
+ */
+export interface WorkRequest {
+  /** `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`. */
+  readonly group: string;
+  readonly events: readonly string[];
+  readonly rooms?: readonly string[];
+  /** Where a new group begins: an RFC 3339 time, a cursor, all that is kept, or, by default, from now on. */
+  readonly from?: "start" | "now" | Cursor | { readonly time: string };
+  /** Claims that the satellite can hold at once, 0 to 10_000; 0: hand out nothing more. */
+  readonly capacity: number;
+  /** How long a claim lasts that is not renewed. Milliseconds, 100 to 600_000, default 30_000. */
+  readonly leaseMs?: number;
+  /** Hand-overs of one event before it is dead, 1 to 1_000, default 5. */
+  readonly attempts?: number;
+  /** Before the second attempt, twice as long before each further one. Milliseconds, 0 to 60_000, default 1_000. */
+  readonly backoffMs?: number;
+  /** After a reconnect: what the satellite is still working on. */
+  readonly held?: readonly ClaimToken[];
+}
+
+/** One hand-over of an event of the group at hand. */
+export interface ClaimToken {
+  readonly offset: number;
+  /** Grows with each hand-over in the group. */
+  readonly token: number;
+}
+
+/** The same, wherever the group has to be said too. */
+export interface ClaimRef extends ClaimToken {
+  readonly group: string;
+}
+
+/** `lost`: offsets of `held` that are not the satellite's any more. */
+export interface WorkStarted {
+  readonly ok: true;
+  /** Everything up to it was looked at for the group. */
+  readonly cursor: Cursor;
+  readonly leaseMs: number;
+  /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
+  readonly graceMs: number;
+  readonly lost: readonly number[];
+}
+export type WorkReply = WorkStarted | Refused;
+
+export interface Claim extends ClaimToken {
+  /** Its meta has the `attempt`. */
+  readonly event: HeardEntry;
+  readonly leaseMs: number;
+  /** Offsets of earlier events of the same key that are dead. */
+  readonly deadBefore?: readonly number[];
+}
+
+/** How an attempt ended. `retry`: again, later. `dead`: never again. `back`: not mine, for somebody else, at no cost. */
+export type Outcome = "done" | "retry" | "dead" | "back";
+
+export interface Settle extends ClaimToken {
+  readonly outcome: Outcome;
+  /** Why, for people; up to 1_000 characters are kept. */
+  readonly error?: string;
+  /** With `done`: what comes of it, said in the same commit. */
+  readonly events?: readonly EmitEntry[];
+}
+
+/** `receipts`: of the `events`, in their places. A refusal: nothing happened, and unless it is `LEASE_LOST` the claim is still held. */
+export type SettledReply = { readonly ok: true; readonly receipts: readonly Accepted[] } | Refused;
+export type SettleReply = { readonly ok: true; readonly replies: readonly SettledReply[] } | Refused;
+export type HoldReply = { readonly ok: true; readonly lost: readonly number[] } | Refused;
+
+/** How a group stands. */
+export interface GroupStatus {
+  readonly group: string;
+  readonly events: readonly string[];
+  readonly cursor: Cursor;
+  /** How many places of the log it has not looked at yet. */
+  readonly lag: number;
+  /** Events that were looked at and wait: for a member with room, for another one of their key, or for their next attempt. */
+  readonly waiting: number;
+  readonly held: number;
+  readonly dead: number;
+  readonly members: readonly {
+    readonly satellite: string;
+    readonly capacity: number;
+    readonly held: number;
+  }[];
+}
+
+/** An event that a group has given up. */
+export interface DeadEvent {
+  readonly offset: number;
+  /** `attempts`: there were too many. `refused`: a handler said so. */
+  readonly reason: "attempts" | "refused";
+  readonly attempts: number;
+  /** What ended the last attempt. */
+  readonly error: string;
+  /** Who had it last: `driver:d1`. */
+  readonly by: string;
+  /** Since when: RFC 3339 in UTC. */
+  readonly time: string;
+  /** The event as it was handed out; null where retention has taken it. */
+  readonly event: HeardEntry | null;
+}
+
+/** What happened to a key: events that were said, and what groups made of them. */
+export type HistoryEntry =
+  | { readonly kind: "event"; readonly event: HeardEntry }
+  | {
+      readonly kind: "attempt";
+      readonly group: string;
+      /** The event that was worked on. */
+      readonly offset: number;
+      readonly attempt: number;
+      readonly by: string;
+      readonly time: string;
+      /** `held`: it runs now. `expired`, `gone`: the lease ran out, or the connection was lost. */
+      readonly outcome: Outcome | "held" | "expired" | "gone" | "redriven" | "dropped";
+      readonly error?: string;
+    }
+  | { readonly kind: "waiting"; readonly group: string; readonly offset: number; readonly dueTime?: string };
+
+export type GroupsReply = { readonly ok: true; readonly groups: readonly GroupStatus[] } | Refused;
+export type DeadReply = { readonly ok: true; readonly dead: readonly DeadEvent[] } | Refused;
+export type HistoryReply = { readonly ok: true; readonly entries: readonly HistoryEntry[] } | Refused;
+
 /** One event in a `hub:events`: name, data, meta. */
 export type HeardEntry = readonly [event: string, data: unknown, meta: Meta];
 
@@ -175,6 +309,12 @@ export type ServerToClientEvents<C extends Contract = Contract> = {
   "hub:deliver": (delivery: Delivery, ack: Ack<DeliveryReply>) => void;
   /** The hub has ended the follower on this connection, for example because another one took it over. */
   "hub:unfollowed": (ended: { readonly as: string; readonly error: ErrorBody }) => void;
+  /** Claims for a member of a group; their leases run already. */
+  "hub:claims": (handedOver: { readonly group: string; readonly claims: readonly Claim[] }) => void;
+  /** Claims that are not the satellite's any more. */
+  "hub:lost": (lost: { readonly group: string; readonly offsets: readonly number[] }) => void;
+  /** The hub has ended the membership. */
+  "hub:unworked": (ended: { readonly group: string; readonly error: ErrorBody }) => void;
   "hub:close": (error: ErrorBody) => void;
 };
 
@@ -197,6 +337,30 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
   /** Removes the name, its cursor and what it has parked. */
   "hub:forget": (request: { readonly as: string }, ack: Ack<DoneReply>) => void;
   "hub:parked": (request: { readonly as: string }, ack: Ack<ParkedReply>) => void;
-  /** Delivers a parked event once more; it stays parked until it is handled. */
-  "hub:redrive": (request: { readonly as: string; readonly offset: number }, ack: Ack<DoneReply>) => void;
+  /**
+   * A follower: delivers a parked event once more; it stays parked until it is handled. A group: gives a dead event a new
+   * life, once.
+   */
+  "hub:redrive": (
+    request: ({ readonly as: string } | { readonly group: string }) & { readonly offset: number },
+    ack: Ack<DoneReply>,
+  ) => void;
+  "hub:work": (request: WorkRequest, ack: Ack<WorkReply>) => void;
+  /** Renews leases, from now on. */
+  "hub:hold": (
+    request: { readonly group: string; readonly claims: readonly ClaimToken[] },
+    ack: Ack<HoldReply>,
+  ) => void;
+  /** What is answered is on disk. */
+  "hub:settle": (
+    request: { readonly group: string; readonly settles: readonly Settle[] },
+    ack: Ack<SettleReply>,
+  ) => void;
+  /** The groups of the satellite's role. */
+  "hub:groups": (request: Record<never, never>, ack: Ack<GroupsReply>) => void;
+  "hub:dead": (request: { readonly group: string }, ack: Ack<DeadReply>) => void;
+  /** Removes a dead event for good. */
+  "hub:drop": (request: { readonly group: string; readonly offset: number }, ack: Ack<DoneReply>) => void;
+  /** What happened to a key, as far as the role may hear its events. */
+  "hub:history": (request: { readonly key: string }, ack: Ack<HistoryReply>) => void;
 };
