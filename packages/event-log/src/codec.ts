@@ -15,12 +15,13 @@ export type Row = [
   timeMs: number,
   data: string,
   latest: number,
+  cause: string | null,
 ];
 
 /** A record as the table `records` has it; on its way there, null for one that is to go. */
 export type RecordRow = [name: string, value: string | null];
 
-const eventCells = 10;
+const eventCells = 11;
 const recordCells = 2;
 const noText = -1;
 
@@ -28,7 +29,7 @@ const noText = -1;
 const separator = "\n";
 
 export function rowOf(event: NewEvent): Row {
-  const { contract, id, key, rooms, source, timeMs, data, keep } = event;
+  const { contract, id, key, rooms, source, timeMs, data, keep, cause } = event;
   const roomsText = rooms.length === 0 ? "[]" : JSON.stringify(rooms);
   return [
     0,
@@ -41,6 +42,7 @@ export function rowOf(event: NewEvent): Row {
     timeMs,
     data,
     keep === "latest" ? 1 : 0,
+    cause ?? null,
   ];
 }
 
@@ -55,6 +57,7 @@ export function eventOf([
   timeMs,
   data,
   latest,
+  cause,
 ]: Row): StoredEvent {
   return {
     offset,
@@ -67,6 +70,7 @@ export function eventOf([
     timeMs,
     data,
     keep: latest === 1 ? "latest" : "log",
+    ...(cause !== null && { cause }),
   };
 }
 
@@ -94,6 +98,7 @@ export function decodeRows(buffer: ArrayBuffer): Row[] {
     number(),
     text(),
     number(),
+    text(),
   ]);
 }
 
@@ -169,14 +174,20 @@ function decode<Decoded>(
   return Array.from({ length: count }, () => row(number, text));
 }
 
-/** One float64 each: the offset, its negative for a duplicate, 0 (which is no offset) for `ID_REUSED`. */
+/** Two numbers that are no offset. */
+const refusals = { ID_REUSED: 0, WITHHELD: Number.NaN } as const;
+
+/** One float64 each: the offset, its negative for a duplicate, or one of `refusals`. */
 export function encodeAppended(appended: readonly Appended[]): ArrayBuffer {
-  return Float64Array.from(appended, (one) => ("error" in one ? 0 : one.duplicate ? -one.offset : one.offset))
-    .buffer;
+  return Float64Array.from(appended, (one) =>
+    "error" in one ? refusals[one.error] : one.duplicate ? -one.offset : one.offset,
+  ).buffer;
 }
 
 export function decodeAppended(buffer: ArrayBuffer): Appended[] {
-  return Array.from(new Float64Array(buffer), (offset) =>
-    offset === 0 ? { error: "ID_REUSED" } : { offset: Math.abs(offset), duplicate: offset < 0 },
-  );
+  return Array.from(new Float64Array(buffer), (offset) => {
+    if (offset === refusals.ID_REUSED) return { error: "ID_REUSED" };
+    if (Number.isNaN(offset)) return { error: "WITHHELD" };
+    return { offset: Math.abs(offset), duplicate: offset < 0 };
+  });
 }

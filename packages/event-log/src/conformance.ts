@@ -247,6 +247,36 @@ export function proveEventLog(
   );
 
   prove(
+    "A whole is appended behind the batch, with its records or not at all, and what becomes of it touches nothing else.",
+    async (place) => {
+      const log = await place.open();
+      const [first, repeated, outcome] = events(3) as [NewEvent, NewEvent, NewEvent];
+      const reused = { ...first, data: '"other"' };
+      await log.append([first]);
+      const last = event();
+      const wholes = [
+        { events: [outcome, repeated], records: [record("a")] },
+        { events: [event(), reused, event()], records: [record("b")] },
+        { events: [], records: [record("c")] },
+        { events: [repeated, last], records: [record("d")] },
+      ];
+      assert.deepEqual(await log.append([repeated], [record("batch")], wholes), [
+        { offset: 2, duplicate: false },
+        { offset: 3, duplicate: false },
+        { offset: 2, duplicate: true },
+        { error: "WITHHELD" },
+        { error: "ID_REUSED" },
+        { error: "WITHHELD" },
+        { offset: 2, duplicate: true },
+        { offset: 4, duplicate: false },
+      ]);
+      assert.equal(log.head, 4);
+      assert.deepEqual(Object.keys(await recordsOf(log)), ["a", "batch", "c", "d"]);
+      assert.deepEqual(await readAll(log), stored([first, repeated, outcome, last]));
+    },
+  );
+
+  prove(
     "A record has the value of its last change; a null removes it. Records are not touched by retention.",
     async (place) => {
       const log = await place.open({ retention: { ageMs: 1 } });
@@ -565,10 +595,36 @@ export function proveEventLog(
   );
 
   prove(
+    "`caused` finds the events of a key that came of another event, in order, without passing over the others.",
+    async (place) => {
+      const log = await place.open();
+      const of = (key: string, cause?: string): NewEvent => ({
+        ...event(),
+        key,
+        ...(cause !== undefined && { cause }),
+      });
+      const batch = [
+        of("a"),
+        of("a", "x"),
+        of("b", "x"),
+        { ...of("a", "x"), contract: "other" },
+        of("a", "y"),
+      ];
+      await log.append(batch);
+      await log.append(events(2_000));
+      const [, second, , , fifth] = stored(batch);
+      assert.deepEqual(await log.caused("parcels", "a"), [second, fifth]);
+      assert.deepEqual(await log.caused("parcels", "none"), []);
+      await log.close();
+      assert.deepEqual(await (await place.open()).caused("parcels", "a"), [second, fifth]);
+    },
+  );
+
+  prove(
     "`readTexts` finds what `read` finds, as the texts that `eventTexts` makes of it, in the runs that `runsOf` makes of those.",
     async (place) => {
       const log = await place.open();
-      const awkward = { ...event(), id: 'a"\\b', key: "\u0007 \u2028 ☃ 🛰" };
+      const awkward = { ...event(), id: 'a"\\b', key: "\u0007 \u2028 ☃ 🛰", cause: 'c"' };
       const large = { ...event(), data: JSON.stringify("x".repeat(100_000)) };
       const batch = [awkward, large, ...events(30), latest("k"), latest("l"), latest("k")];
       await log.append(batch.map((one, place) => (place % 3 === 0 ? { ...one, rooms: ["city:brno"] } : one)));

@@ -15,6 +15,8 @@ export interface NewEvent {
   readonly timeMs: number;
   /** JSON text. */
   readonly data: string;
+  /** The id of the event that it came of, where it came of one. */
+  readonly cause?: string;
   /** `latest`: only the newest event per contract, name and key is kept. */
   readonly keep: "log" | "latest";
 }
@@ -25,11 +27,11 @@ export interface StoredEvent extends NewEvent {
 
 /**
  * `duplicate`: an event with this id, name and data was there before, and `offset` is its place. `ID_REUSED`: the id is
- * that of an event with another name or other data; nothing was appended for it.
+ * that of an event with another name or other data; nothing was appended for it. `WITHHELD`: another event of its whole was.
  */
 export type Appended =
   | { readonly offset: number; readonly duplicate: boolean }
-  | { readonly error: "ID_REUSED" };
+  | { readonly error: "ID_REUSED" | "WITHHELD" };
 
 /**
  * A small durable value beside the events, such as a follower's cursor. `name`: 1 to 300 characters. `value`: JSON text;
@@ -38,6 +40,12 @@ export type Appended =
 export interface RecordChange {
   readonly name: string;
   readonly value: string | null;
+}
+
+/** Events and changes that happen together or, where one of the events is `ID_REUSED`, not at all. */
+export interface Whole {
+  readonly events: readonly NewEvent[];
+  readonly records: readonly RecordChange[];
 }
 
 export interface ReadRequest {
@@ -99,8 +107,10 @@ export interface Retention {
  * - Of `latest` events, only the newest per contract, event and key is read; its offset is that of the newest.
  * - `head` is the offset of the newest event appended, 0 in an empty log, and does not move back.
  * - Records are changed in the same commit as the batch that they come with: after a crash both are there, or neither.
+ * - A whole is appended behind the batch, with its records or not at all, and what becomes of it touches nothing else.
  * - A record has the value of its last change; a null removes it. Records are not touched by retention.
  * - `offsetBefore` a time is the offset of the newest event that was taken in before it, 0 where there is none.
+ * - `caused` finds the events of a key that came of another event, in order, without passing over the others.
  * - Of `latest` events alone, a read returns what a read of everything would, without passing over the others.
  * - Retention takes the oldest events first, by age and by size, never the newest of `latest` events, and each page says
  *   how far it came: no event is missing from a page without `takenThrough` telling so.
@@ -122,11 +132,17 @@ export interface Retention {
 export interface EventLog {
   readonly epoch: string;
   readonly head: number;
-  /** Either of the two may be empty. */
-  append(batch: readonly NewEvent[], records?: readonly RecordChange[]): Promise<readonly Appended[]>;
+  /** Any of the three may be empty. Answers for the batch's events, then for those of the wholes. */
+  append(
+    batch: readonly NewEvent[],
+    records?: readonly RecordChange[],
+    wholes?: readonly Whole[],
+  ): Promise<readonly Appended[]>;
   read(request: ReadRequest): Promise<Page>;
   /** What satellites hear, made where the log is read, so that catching up costs the caller's thread little. */
   readTexts(request: TextRequest): Promise<TextPage>;
+  /** At most 1_000, the newest ones. */
+  caused(contract: string, key: string): Promise<readonly StoredEvent[]>;
   /** All records whose name begins so. */
   records(prefix: string): Promise<ReadonlyMap<string, string>>;
   /**

@@ -3,6 +3,7 @@ import type { StoredEvent } from "./event-log.ts";
 /** What satellites hear of an event: all of it that is not the log's own business. */
 export type TextParts = Pick<StoredEvent, "id" | "event" | "source" | "timeMs" | "data"> & {
   readonly key?: string | null;
+  readonly cause?: string | null;
 };
 
 export type EventText = (event: TextParts, offset: number | null) => string;
@@ -13,10 +14,11 @@ export type EventText = (event: TextParts, offset: number | null) => string;
  */
 export function eventTexts(): EventText {
   const isoTime = cachedIsoTime();
-  return ({ event, id, key, source, timeMs, data }, offset) => {
+  return ({ event, id, key, source, timeMs, data, cause }, offset) => {
     // The event's name and its source are of patterns that need no escaping.
     let meta = `"id":${JSON.stringify(id)},"source":"${source}","type":"${event}","time":"${isoTime(timeMs)}"`;
     if (key != null) meta += `,"subject":${JSON.stringify(key)}`;
+    if (cause != null) meta += `,"causationId":${JSON.stringify(cause)}`;
     if (offset !== null) meta += `,"offset":${offset}`;
     return `["${event}",${data},{${meta}}]`;
   };

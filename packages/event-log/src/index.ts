@@ -9,6 +9,7 @@ export type {
   StoredEvent,
   TextPage,
   TextRequest,
+  Whole,
 } from "./event-log.ts";
 export { type EventText, eventTexts, runsOf } from "./event-text.ts";
 export { type Filter, isWanted } from "./filter.ts";

@@ -17,7 +17,10 @@ export class Refusal extends Error {
 const applicationId = 0x4f727279;
 
 /** Raised with every change that an older version could not read or would damage. */
-const schemaVersion = 1;
+const schemaVersion = 2;
+
+// Of all events it would take 10 µs for each one appended: keys come in no order.
+const causedIndex = "CREATE INDEX caused ON events (contract, key, offset) WHERE cause IS NOT NULL;";
 
 const schema = `
   CREATE TABLE settings (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -32,13 +35,20 @@ const schema = `
     time INTEGER NOT NULL,
     data TEXT NOT NULL,
     latest INTEGER NOT NULL,
+    cause TEXT,
     UNIQUE (contract, id)
   ) STRICT;
   CREATE INDEX latest ON events (contract, event, key) WHERE latest = 1;
+  ${causedIndex}
   CREATE TABLE records (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};
 `;
+
+/** From each version to the next. */
+const upgrades: Readonly<Record<number, string>> = {
+  1: `ALTER TABLE events ADD COLUMN cause TEXT; ${causedIndex}`,
+};
 
 const result = { PERM: 3, BUSY: 5, READONLY: 8, FULL: 13, CANTOPEN: 14, NOTADB: 26 };
 
@@ -72,10 +82,11 @@ export function openForWriting(file: string, maxBytes = Infinity): OpenFile {
     const lock = new DatabaseSync(`${db.location()}.lock`);
     opened.push(lock);
     hold(lock, file);
-    const isNew = inspect(file) === "new";
+    const version = inspect(file);
     // FULL: a transaction is on the disk, not only with the operating system, when COMMIT returns.
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-    if (isNew) create(db);
+    if (version === "new") create(db);
+    else upgrade(db, version);
     const pages = Math.floor(maxBytes / db.prepare("PRAGMA page_size").get().page_size);
     db.exec(`PRAGMA max_page_count = ${Math.min(Math.max(pages, 1), mostPages)}`);
     return { db, close };
@@ -108,7 +119,7 @@ function hold(lock: DatabaseSyncInstance, file: string): void {
  * Through a connection that cannot write: even closing another one may move what a crash left behind. The row comes
  * through a function, since a prepared statement keeps its connection open for as long as the thread lives.
  */
-function inspect(file: string): "new" | "known" {
+function inspect(file: string): "new" | number {
   const db = new DatabaseSync(file, { readOnly: true, timeout: busyMs });
   const found = { application: 0, version: 0, tables: 0 };
   try {
@@ -128,7 +139,13 @@ function inspect(file: string): "new" | "known" {
     throw new Refusal("CONFIG_INVALID", `${file}: file is not an Orrery log.`);
   }
   if (found.version > schemaVersion) throw new Refusal("LOG_NEWER", file);
-  return "known";
+  return found.version;
+}
+
+function upgrade(db: DatabaseSyncInstance, from: number): void {
+  for (let version = from; version < schemaVersion; version += 1) {
+    db.exec(`BEGIN IMMEDIATE; ${upgrades[version]} PRAGMA user_version = ${version + 1}; COMMIT`);
+  }
 }
 
 function create(db: DatabaseSyncInstance): void {

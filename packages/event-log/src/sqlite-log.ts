@@ -18,10 +18,12 @@ import type {
   ReadRequest,
   RecordChange,
   Retention,
+  StoredEvent,
   TextPage,
   TextRequest,
+  Whole,
 } from "./event-log.ts";
-import type { OffsetRead, PageRead, Question, RecordsRead } from "./sqlite-reader.ts";
+import type { CausedRead, OffsetRead, PageRead, Question, RecordsRead } from "./sqlite-reader.ts";
 import type { Batch, BatchWritten, Opened, WriterOptions } from "./sqlite-writer.ts";
 import { Thread } from "./thread.ts";
 
@@ -100,13 +102,18 @@ class SqliteLog implements EventLog {
   async append(
     batch: readonly NewEvent[],
     changes: readonly RecordChange[] = [],
+    wholes: readonly Whole[] = [],
   ): Promise<readonly Appended[]> {
     this.#refuseIfClosed();
-    const rows = encodeRows(batch.map(rowOf));
+    const allEvents = wholes.length === 0 ? batch : [...batch, ...wholes.flatMap(({ events }) => events)];
+    const allChanges =
+      wholes.length === 0 ? changes : [...changes, ...wholes.flatMap(({ records }) => records)];
+    const rows = encodeRows(allEvents.map(rowOf));
     const records =
-      changes.length === 0 ? undefined : encodeRecords(changes.map(({ name, value }) => [name, value]));
+      allChanges.length === 0 ? undefined : encodeRecords(allChanges.map(({ name, value }) => [name, value]));
+    const sizes = wholes.map(({ events, records }) => ({ events: events.length, records: records.length }));
     const { buffer, head } = await this.#writer.ask<BatchWritten>(
-      { rows, records } satisfies Batch,
+      { rows, records, wholes: sizes } satisfies Batch,
       records === undefined ? [rows] : [rows, records],
     );
     this.#head = head;
@@ -137,6 +144,12 @@ class SqliteLog implements EventLog {
     const page = await this.#ask<PageRead>({ kind: "page", after, through, filter, latest, runLength });
     this.#takenThrough = Math.max(this.#takenThrough, page.takenThrough);
     return page;
+  }
+
+  async caused(contract: string, key: string): Promise<readonly StoredEvent[]> {
+    this.#refuseIfClosed();
+    const { buffer } = await this.#ask<CausedRead>({ kind: "caused", contract, key });
+    return decodeRows(buffer).map(eventOf);
   }
 
   async records(prefix: string): Promise<ReadonlyMap<string, string>> {

@@ -4,7 +4,7 @@ import { type Filter, isWanted } from "./filter.ts";
 import { openForReading } from "./sqlite-file.ts";
 import type { Answered } from "./thread.ts";
 
-export type Question = PageRequest | RecordsRequest | OffsetRequest;
+export type Question = PageRequest | CausedRequest | RecordsRequest | OffsetRequest;
 
 /** Both ends are offsets: the first one is left out, the last one is looked at. */
 export interface PageRequest {
@@ -23,6 +23,17 @@ export interface PageRead {
   readonly buffers: readonly ArrayBuffer[];
   readonly through: number;
   readonly takenThrough: number;
+}
+
+export interface CausedRequest {
+  readonly kind: "caused";
+  readonly contract: string;
+  readonly key: string;
+}
+
+/** `buffer`: see `encodeRows`. */
+export interface CausedRead {
+  readonly buffer: ArrayBuffer;
 }
 
 export interface RecordsRequest {
@@ -53,6 +64,9 @@ interface Piece {
 /** Size at which a page ends, so that one of large events does not take the memory of 10_000 of them. */
 const pageBytes = 4_000_000;
 
+/** Of one key. */
+const mostCaused = 1_000;
+
 /** Places in one buffer. Texts of 128 KB and more, which is where V8 calls them large, take 1.5 times as long. */
 const pieceEvents = 250;
 
@@ -78,6 +92,12 @@ export function openReader({ file }: { readonly file: string }) {
   const listed = db.prepare(
     "SELECT * FROM events WHERE offset IN (SELECT value FROM json_each(?)) ORDER BY offset",
   );
+  const caused = db.prepare(
+    `SELECT * FROM
+       (SELECT * FROM events INDEXED BY caused
+        WHERE cause IS NOT NULL AND contract = ? AND key = ? ORDER BY offset DESC LIMIT ${mostCaused})
+     ORDER BY offset`,
+  );
   // The byte FF is in no UTF-8 text, and so behind every name that begins with the prefix.
   const records = db.prepare(
     "SELECT name, value FROM records WHERE name >= ?1 AND name < ?1 || CAST(x'FF' AS TEXT) ORDER BY name",
@@ -85,7 +105,7 @@ export function openReader({ file }: { readonly file: string }) {
   const from = db.prepare("SELECT offset, time FROM events WHERE offset >= ? ORDER BY offset LIMIT 1");
   const newest = db.prepare("SELECT coalesce(max(offset), 0) AS offset FROM events");
   const setting = db.prepare("SELECT value FROM settings WHERE name = ?");
-  for (const rows of [all, named, latest, listed, records]) rows.setReturnArrays(true);
+  for (const rows of [all, named, latest, listed, caused, records]) rows.setReturnArrays(true);
 
   /** What `ask` asks the file, it asks of one state of the log. */
   const inOneState = <Value>(ask: () => Value): Value => {
@@ -106,8 +126,8 @@ export function openReader({ file }: { readonly file: string }) {
         );
 
   const toText = eventTexts();
-  const textOf = ([offset, , id, event, key, , source, timeMs, data]: Row): string =>
-    toText({ id, event, key, source, timeMs, data }, offset);
+  const textOf = ([offset, , id, event, key, , source, timeMs, data, , cause]: Row): string =>
+    toText({ id, event, key, source, timeMs, data, cause }, offset);
 
   const namesIn = (filter: Filter): string => JSON.stringify([...filter.events.keys()]);
 
@@ -155,6 +175,11 @@ export function openReader({ file }: { readonly file: string }) {
     return { value: { buffers, through, takenThrough }, transferred: buffers };
   };
 
+  const causedOf = ({ contract, key }: CausedRequest): Answered<CausedRead> => {
+    const buffer = encodeRows(caused.all(contract, key));
+    return { value: { buffer }, transferred: [buffer] };
+  };
+
   const recordsOf = ({ prefix }: RecordsRequest): Answered<RecordsRead> => {
     const rows: RecordRow[] = records.all(prefix);
     const buffer = encodeRecords(rows);
@@ -175,7 +200,7 @@ export function openReader({ file }: { readonly file: string }) {
     return { value: { offset: before }, transferred: [] };
   };
 
-  const answers = { page, records: recordsOf, offset: offsetOf };
+  const answers = { page, caused: causedOf, records: recordsOf, offset: offsetOf };
 
   return {
     opened: {},

@@ -1,4 +1,4 @@
-import { decodeRecords, decodeRows, encodeAppended, type Row } from "./codec.ts";
+import { decodeRecords, decodeRows, encodeAppended, type RecordRow, type Row } from "./codec.ts";
 import type { Appended, Retention } from "./event-log.ts";
 import { isFull, openForWriting, Refusal } from "./sqlite-file.ts";
 import { openRetention } from "./sqlite-retention.ts";
@@ -17,10 +17,11 @@ export interface Opened {
   readonly takenThrough: number;
 }
 
-/** See `encodeRows` and `encodeRecords`. */
+/** See `encodeRows` and `encodeRecords`. The last rows and records are those of the wholes: so many of each, whole by whole. */
 export interface Batch {
   readonly rows: ArrayBuffer;
   readonly records: ArrayBuffer | undefined;
+  readonly wholes: readonly { readonly events: number; readonly records: number }[];
 }
 
 /** `buffer`: see `encodeAppended`. `head`: the newest offset after the batch. */
@@ -34,8 +35,11 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
   const { db, close } = openForWriting(file, maxBytes);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
+  const savepoint = db.prepare("SAVEPOINT whole");
+  const rollBack = db.prepare("ROLLBACK TO whole");
+  const release = db.prepare("RELEASE whole");
   const insert = db.prepare(
-    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (contract, id) DO NOTHING",
+    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (contract, id) DO NOTHING",
   );
   const find = db.prepare("SELECT offset, event, data FROM events WHERE contract = ? AND id = ?");
   const forget = db.prepare(
@@ -57,8 +61,20 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
   let brought = { events: 0, bytes: 0 };
 
   const append = (offset: number, row: Row): Appended => {
-    const [, contract, id, event, key, rooms, source, timeMs, data, latest] = row;
-    const { changes } = insert.run(offset, contract, id, event, key, rooms, source, timeMs, data, latest);
+    const [, contract, id, event, key, rooms, source, timeMs, data, latest, cause] = row;
+    const { changes } = insert.run(
+      offset,
+      contract,
+      id,
+      event,
+      key,
+      rooms,
+      source,
+      timeMs,
+      data,
+      latest,
+      cause,
+    );
     if (changes === 0) {
       const first = find.get(contract, id);
       const isSame = first.event === event && first.data === data;
@@ -68,27 +84,65 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
     return { offset, duplicate: false };
   };
 
+  const setRecords = (rows: readonly RecordRow[]): void => {
+    for (const [name, value] of rows) {
+      if (value === null) removeRecord.run(name);
+      else setRecord.run(name, value);
+    }
+  };
+
+  /** Appends behind `after`. */
+  const appendAll = (rows: readonly Row[], after: number): { appended: Appended[]; head: number } => {
+    let head = after;
+    const appended = rows.map((row) => {
+      const one = append(head + 1, row);
+      if ("offset" in one && !one.duplicate) head = one.offset;
+      return one;
+    });
+    return { appended, head };
+  };
+
+  const appendWhole = (rows: readonly Row[], records: readonly RecordRow[], after: number) => {
+    savepoint.run();
+    const { appended, head } = appendAll(rows, after);
+    const isRefused = appended.some((one) => "error" in one);
+    if (isRefused) rollBack.run();
+    else setRecords(records);
+    release.run();
+    if (!isRefused) return { appended, head };
+    const withheld = appended.map((one) => ("error" in one ? one : ({ error: "WITHHELD" } as const)));
+    return { appended: withheld, head: after };
+  };
+
   return {
     opened,
 
-    answer({ rows, records }: Batch): Answered<BatchWritten> {
+    answer({ rows, records, wholes }: Batch): Answered<BatchWritten> {
       const batch = decodeRows(rows);
-      let newHead = head;
+      const changes = records === undefined ? [] : decodeRecords(records);
+      const inWholes = { events: 0, records: 0 };
+      for (const whole of wholes) {
+        inWholes.events += whole.events;
+        inWholes.records += whole.records;
+      }
+      const rest = {
+        rows: batch.splice(batch.length - inWholes.events),
+        records: changes.splice(changes.length - inWholes.records),
+      };
       begin.run();
       try {
-        const appended = batch.map((row) => {
-          const one = append(newHead + 1, row);
-          if ("offset" in one && !one.duplicate) newHead = one.offset;
-          return one;
-        });
-        for (const [name, value] of records === undefined ? [] : decodeRecords(records)) {
-          if (value === null) removeRecord.run(name);
-          else setRecord.run(name, value);
+        const all = appendAll(batch, head);
+        setRecords(changes);
+        for (const whole of wholes) {
+          const itsRows = rest.rows.splice(0, whole.events);
+          const one = appendWhole(itsRows, rest.records.splice(0, whole.records), all.head);
+          all.appended.push(...one.appended);
+          all.head = one.head;
         }
         commit.run();
-        head = newHead;
-        brought = { events: batch.length, bytes: rows.byteLength };
-        const buffer = encodeAppended(appended);
+        head = all.head;
+        brought = { events: batch.length + inWholes.events, bytes: rows.byteLength };
+        const buffer = encodeAppended(all.appended);
         return { value: { buffer, head }, transferred: [buffer] };
       } catch (error) {
         throw isFull(error) ? new Refusal("LOG_FULL", `${file}: ${error.message}.`) : error;

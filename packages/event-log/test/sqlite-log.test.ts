@@ -63,7 +63,7 @@ function appendElsewhere(directory: string): Appender {
 const engine: Engine = {
   open: (directory, bounds) => openSqliteLog({ file: fileIn(directory), ...bounds }),
   appendElsewhere,
-  makeNewer: async (directory) => tamper(directory, "PRAGMA user_version = 2"),
+  makeNewer: async (directory) => tamper(directory, "PRAGMA user_version = 99"),
   contents: (directory) => readFile(fileIn(directory)),
 };
 
@@ -98,6 +98,17 @@ describe("The SQLite engine", () => {
     await log.append([event()]);
     await log.close();
     expect((await readdir(directory)).sort()).toEqual(["events.db", "events.db.lock"]);
+  });
+
+  it("takes up a log of an older version with all that is in it", async () => {
+    const log = await open();
+    await log.append([event(), event()]);
+    await log.close();
+    tamper(directory, "DROP INDEX caused; ALTER TABLE events DROP COLUMN cause; PRAGMA user_version = 1");
+    const again = await open();
+    await again.append([{ ...event(), key: "k", cause: "c" }]);
+    expect((await again.read({ after: 0 })).events.map(({ offset }) => offset)).toEqual([1, 2, 3]);
+    expect(await again.caused("parcels", "k")).toMatchObject([{ offset: 3, cause: "c" }]);
   });
 
   it("says which file is no log of ours, and leaves it as it is", async () => {
