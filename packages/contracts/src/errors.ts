@@ -168,6 +168,11 @@ export const errors = {
     retryable: false,
     remedy: "List the groups; a group belongs to the role whose satellites work in it.",
   },
+  GROUPS_TOO_MANY: {
+    message: "The hub has too many groups.",
+    retryable: false,
+    remedy: "Use a fixed set of names; the hub's `groups` limit says how many it keeps.",
+  },
   NOT_DEAD: {
     message: "No such event is dead.",
     retryable: false,

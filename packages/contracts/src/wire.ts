@@ -89,8 +89,9 @@ export interface Gap {
   readonly reason: "epoch" | "retention";
   readonly after: Cursor;
   readonly until: Cursor;
-  /** The follower that it concerns; missing where it concerns listening. */
+  /** The follower, or the group, that it concerns; both missing where it concerns listening. */
   readonly as?: string;
+  readonly group?: string;
 }
 
 /** Follows events under a name whose cursor the hub keeps. */
@@ -258,6 +259,7 @@ export type HistoryEntry =
       readonly offset: number;
       readonly attempt: number;
       readonly by: string;
+      /** When it ended; where it is held, until when, if it is not renewed. */
       readonly time: string;
       /** `held`: it runs now. `expired`, `gone`: the lease ran out, or the connection was lost. */
       readonly outcome: Outcome | "held" | "expired" | "gone" | "redriven" | "dropped";

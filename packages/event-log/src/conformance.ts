@@ -247,32 +247,32 @@ export function proveEventLog(
   );
 
   prove(
-    "A whole is appended behind the batch, with its records or not at all, and what becomes of it touches nothing else.",
+    "A whole is appended in its place in the batch, with its records or not at all, and what becomes of it touches nothing else.",
     async (place) => {
       const log = await place.open();
-      const [first, repeated, outcome] = events(3) as [NewEvent, NewEvent, NewEvent];
-      const reused = { ...first, data: '"other"' };
+      const [first, repeated, outcome, between, last] = events(5) as [NewEvent, ...NewEvent[]];
       await log.append([first]);
-      const last = event();
+      const reused = { ...first, data: '"other"' };
+      const batch = [outcome, repeated, repeated, event(), reused, event(), between, repeated, last];
       const wholes = [
-        { events: [outcome, repeated], records: [record("a")] },
-        { events: [event(), reused, event()], records: [record("b")] },
-        { events: [], records: [record("c")] },
-        { events: [repeated, last], records: [record("d")] },
+        { first: 0, count: 2, records: [record("a")] },
+        { first: 3, count: 3, records: [record("b")] },
+        { first: 7, count: 0, records: [record("c")] },
+        { first: 7, count: 2, records: [record("d")] },
       ];
-      assert.deepEqual(await log.append([repeated], [record("batch")], wholes), [
-        { offset: 2, duplicate: false },
-        { offset: 3, duplicate: false },
-        { offset: 2, duplicate: true },
+      assert.deepEqual(await log.append(batch as NewEvent[], [record("batch")], wholes), [
+        ...appended(2, 3),
+        { offset: 3, duplicate: true },
         { error: "WITHHELD" },
         { error: "ID_REUSED" },
         { error: "WITHHELD" },
-        { offset: 2, duplicate: true },
-        { offset: 4, duplicate: false },
+        ...appended(4),
+        { offset: 3, duplicate: true },
+        ...appended(5),
       ]);
-      assert.equal(log.head, 4);
+      assert.equal(log.head, 5);
       assert.deepEqual(Object.keys(await recordsOf(log)), ["a", "batch", "c", "d"]);
-      assert.deepEqual(await readAll(log), stored([first, repeated, outcome, last]));
+      assert.deepEqual(await readAll(log), stored([first, outcome, repeated, between, last] as NewEvent[]));
     },
   );
 

@@ -42,9 +42,12 @@ export interface RecordChange {
   readonly value: string | null;
 }
 
-/** Events and changes that happen together or, where one of the events is `ID_REUSED`, not at all. */
+/** Events of a batch that are appended together, with these records, or, where one of them is `ID_REUSED`, not at all. */
 export interface Whole {
-  readonly events: readonly NewEvent[];
+  /** Place of its first event in the batch; wholes do not overlap, and come in the order of their places. */
+  readonly first: number;
+  /** How many events; may be 0. */
+  readonly count: number;
   readonly records: readonly RecordChange[];
 }
 
@@ -107,7 +110,7 @@ export interface Retention {
  * - Of `latest` events, only the newest per contract, event and key is read; its offset is that of the newest.
  * - `head` is the offset of the newest event appended, 0 in an empty log, and does not move back.
  * - Records are changed in the same commit as the batch that they come with: after a crash both are there, or neither.
- * - A whole is appended behind the batch, with its records or not at all, and what becomes of it touches nothing else.
+ * - A whole is appended in its place in the batch, with its records or not at all, and what becomes of it touches nothing else.
  * - A record has the value of its last change; a null removes it. Records are not touched by retention.
  * - `offsetBefore` a time is the offset of the newest event that was taken in before it, 0 where there is none.
  * - `caused` finds the events of a key that came of another event, in order, without passing over the others.
@@ -132,7 +135,7 @@ export interface Retention {
 export interface EventLog {
   readonly epoch: string;
   readonly head: number;
-  /** Any of the three may be empty. Answers for the batch's events, then for those of the wholes. */
+  /** Any of the three may be empty. The answers come in the order of the batch. */
   append(
     batch: readonly NewEvent[],
     records?: readonly RecordChange[],

@@ -105,15 +105,12 @@ class SqliteLog implements EventLog {
     wholes: readonly Whole[] = [],
   ): Promise<readonly Appended[]> {
     this.#refuseIfClosed();
-    const allEvents = wholes.length === 0 ? batch : [...batch, ...wholes.flatMap(({ events }) => events)];
-    const allChanges =
-      wholes.length === 0 ? changes : [...changes, ...wholes.flatMap(({ records }) => records)];
-    const rows = encodeRows(allEvents.map(rowOf));
-    const records =
-      allChanges.length === 0 ? undefined : encodeRecords(allChanges.map(({ name, value }) => [name, value]));
-    const sizes = wholes.map(({ events, records }) => ({ events: events.length, records: records.length }));
+    const rows = encodeRows(batch.map(rowOf));
+    const all = wholes.length === 0 ? changes : [...changes, ...wholes.flatMap((whole) => whole.records)];
+    const records = all.length === 0 ? undefined : encodeRecords(all.map(({ name, value }) => [name, value]));
+    const spans = wholes.map((whole) => ({ ...whole, records: whole.records.length }));
     const { buffer, head } = await this.#writer.ask<BatchWritten>(
-      { rows, records, wholes: sizes } satisfies Batch,
+      { rows, records, wholes: spans } satisfies Batch,
       records === undefined ? [rows] : [rows, records],
     );
     this.#head = head;

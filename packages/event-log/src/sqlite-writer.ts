@@ -17,16 +17,22 @@ export interface Opened {
   readonly takenThrough: number;
 }
 
-/** See `encodeRows` and `encodeRecords`. The last rows and records are those of the wholes: so many of each, whole by whole. */
+/** See `encodeRows` and `encodeRecords`. The last records are those of the wholes, so many of each. */
 export interface Batch {
   readonly rows: ArrayBuffer;
   readonly records: ArrayBuffer | undefined;
-  readonly wholes: readonly { readonly events: number; readonly records: number }[];
+  readonly wholes: readonly { readonly first: number; readonly count: number; readonly records: number }[];
 }
 
 /** `buffer`: see `encodeAppended`. `head`: the newest offset after the batch. */
 export interface BatchWritten {
   readonly buffer: ArrayBuffer;
+  readonly head: number;
+}
+
+/** What became of some events of a batch, and the newest offset after them. */
+interface Part {
+  readonly appended: readonly Appended[];
   readonly head: number;
 }
 
@@ -92,7 +98,7 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
   };
 
   /** Appends behind `after`. */
-  const appendAll = (rows: readonly Row[], after: number): { appended: Appended[]; head: number } => {
+  const appendAll = (rows: readonly Row[], after: number): Part => {
     let head = after;
     const appended = rows.map((row) => {
       const one = append(head + 1, row);
@@ -102,7 +108,7 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
     return { appended, head };
   };
 
-  const appendWhole = (rows: readonly Row[], records: readonly RecordRow[], after: number) => {
+  const appendWhole = (rows: readonly Row[], records: readonly RecordRow[], after: number): Part => {
     savepoint.run();
     const { appended, head } = appendAll(rows, after);
     const isRefused = appended.some((one) => "error" in one);
@@ -120,29 +126,28 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
     answer({ rows, records, wholes }: Batch): Answered<BatchWritten> {
       const batch = decodeRows(rows);
       const changes = records === undefined ? [] : decodeRecords(records);
-      const inWholes = { events: 0, records: 0 };
-      for (const whole of wholes) {
-        inWholes.events += whole.events;
-        inWholes.records += whole.records;
-      }
-      const rest = {
-        rows: batch.splice(batch.length - inWholes.events),
-        records: changes.splice(changes.length - inWholes.records),
-      };
+      const changesOfWholes = changes.splice(
+        changes.length - wholes.reduce((sum, whole) => sum + whole.records, 0),
+      );
       begin.run();
       try {
-        const all = appendAll(batch, head);
         setRecords(changes);
-        for (const whole of wholes) {
-          const itsRows = rest.rows.splice(0, whole.events);
-          const one = appendWhole(itsRows, rest.records.splice(0, whole.records), all.head);
-          all.appended.push(...one.appended);
-          all.head = one.head;
+        const appended: Appended[] = [];
+        let newHead = head;
+        const add = (part: Part) => {
+          appended.push(...part.appended);
+          newHead = part.head;
+        };
+        for (const { first, count, records } of wholes) {
+          add(appendAll(batch.slice(appended.length, first), newHead));
+          const whole = batch.slice(first, first + count);
+          add(appendWhole(whole, changesOfWholes.splice(0, records), newHead));
         }
+        add(appendAll(batch.slice(appended.length), newHead));
         commit.run();
-        head = all.head;
-        brought = { events: batch.length + inWholes.events, bytes: rows.byteLength };
-        const buffer = encodeAppended(all.appended);
+        head = newHead;
+        brought = { events: batch.length, bytes: rows.byteLength };
+        const buffer = encodeAppended(appended);
         return { value: { buffer, head }, transferred: [buffer] };
       } catch (error) {
         throw isFull(error) ? new Refusal("LOG_FULL", `${file}: ${error.message}.`) : error;

@@ -25,7 +25,7 @@ const reservedKeys = new Set(["__proto__", "prototype", "constructor"]);
 /**
  * Checks one event, in the order shape and size, rights, schema; nothing is kept before all of them hold. What a message
  * may weigh at all (`messageBytes`) Engine.IO has checked before parsing it. `nextId` gives an id to an event that comes without
- * one; `nowMs` becomes its time.
+ * one; `nowMs` becomes its time; `cause` is the id of the event that it came of.
  */
 export function admit(
   contract: Contract,
@@ -36,6 +36,7 @@ export function admit(
   limits: Limits,
   nextId: () => string,
   nowMs: number,
+  cause?: string,
 ): Admitted | ErrorBody {
   const event = eventOf(contract, name);
   if (event === undefined) return errorBody("UNKNOWN_EVENT");
@@ -63,6 +64,7 @@ export function admit(
     source: nameOf(identity),
     timeMs: nowMs,
     data: text,
+    ...(cause !== undefined && { cause }),
     keep: event.keep,
   };
 }

@@ -21,6 +21,7 @@ import { cursorOf } from "./cursor.ts";
 import { fanOut } from "./fan-out.ts";
 import { filterOf } from "./filter-of.ts";
 import { Followers } from "./follow.ts";
+import { History } from "./history.ts";
 import { type Handshake, isLoopback, isLoopbackOrigin, readHandshake } from "./identity.ts";
 import { type Limits, limitsFrom } from "./limits.ts";
 import { Listening } from "./listen.ts";
@@ -31,6 +32,8 @@ import { Publisher } from "./publish.ts";
 import { type Receiver, receive } from "./receive.ts";
 import { Tail } from "./tail.ts";
 import { Turns } from "./turns.ts";
+import { WorkGroups } from "./work.ts";
+import type { GroupTools } from "./work-group.ts";
 
 export interface HubOptions {
   /** One namespace each. */
@@ -104,7 +107,10 @@ export function createHub({
   const publisher = new Publisher(log, limits, logger, (events) => {
     tail.push(events);
     fanOut(events, (contract) => audiences.get(contract));
-    for (const { followers } of served) followers.grown();
+    for (const { followers, groups } of served) {
+      followers.grown();
+      groups.grown();
+    }
   });
   const reader = new LogReader(log, publisher, tail, limits.messageBytes);
   const turns = new Turns();
@@ -127,8 +133,23 @@ export function createHub({
     };
     const listening = new Listening(contract, log, publisher, reader, turns, ours, limits, onReadFault);
     const followers = new Followers(contract, log, publisher, reader, turns, limits, logger);
+    const tools: GroupTools = {
+      contract,
+      epoch: log.epoch,
+      publisher,
+      reader,
+      logger,
+      graceMs: limits.graceMs,
+      mostWaiting: limits.groupWaiting,
+      nextId,
+      isClosing: () => isClosing,
+    };
+    const groups = new WorkGroups(log, limits, tools);
+    const history = new History(log, limits, groups, tools);
     const receiver: Receiver = {
       contract,
+      groups,
+      history,
       publisher,
       listening,
       followers,
@@ -154,6 +175,7 @@ export function createHub({
       socket.on("disconnect", (reason) => {
         listening.leave(socket);
         followers.leave(socket);
+        groups.leave(socket);
         logger.debug({ ...identity, reason }, "a satellite disconnected");
       });
       // The connection carried something that is no packet: Socket.IO closes it right after this.
@@ -225,6 +247,7 @@ export function createHub({
       isClosing = true;
       clearInterval(watch);
       clearInterval(tell);
+      for (const { groups } of served) groups.end();
       await publisher.idle();
       tellReached();
       await letAllGo(io, limits.closeMs);

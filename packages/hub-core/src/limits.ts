@@ -19,6 +19,12 @@ export interface Limits extends WireLimits {
   readonly listenRooms: number;
   /** Names under which one satellite follows. */
   readonly followers: number;
+  /** Work groups of one contract. */
+  readonly groups: number;
+  /** Events that wait in one group before it looks at no more of the log. */
+  readonly groupWaiting: number;
+  /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
+  readonly graceMs: number;
   /**
    * Text that waits for one connection; past it the connection leaves live delivery, is served from the log when it has read
    * what waits, and is not listened to until then. Bytes.
@@ -49,6 +55,9 @@ export const defaultLimits: Limits = {
   tailBytes: 524_288, // some 1,000 events: more than arrive while one page is read
   listenRooms: 100,
   followers: 100,
+  groups: 1_000,
+  groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
+  graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s
   unsentBytes: 1_048_576, // a page of catch-up and more; a healthy connection holds a few packets
   unsentCheckMs: 100, // at 25 MB/s of events two and a half megabytes, shared by all connections of an audience
   reachedMs: 10_000, // 1,395 vendors that came back had made the hub read the whole log for each: 13 s of CPU

@@ -1,5 +1,5 @@
-import { type ErrorCode, errorBody, OrreryError, type Receipt } from "@orrery/contracts";
-import type { Appended, EventLog, NewEvent, RecordChange } from "@orrery/event-log";
+import { type Accepted, type ErrorCode, errorBody, OrreryError, type Receipt } from "@orrery/contracts";
+import type { Appended, EventLog, NewEvent, RecordChange, Whole } from "@orrery/event-log";
 import type { Admitted } from "./admit.ts";
 import { type Heard, heardEncoder } from "./heard.ts";
 import { Holds } from "./holds.ts";
@@ -13,6 +13,8 @@ import type { Logger } from "./logger.ts";
 interface Waiting {
   readonly events: readonly NewEvent[];
   readonly records: readonly RecordChange[];
+  /** All of it happens or, where one of its events is refused, nothing. */
+  readonly isWhole: boolean;
   /** Whose order over refusals is kept; undefined where it is not. */
   readonly connection: object | undefined;
   readonly answer: (receipts: readonly Receipt[], error?: unknown) => void;
@@ -78,7 +80,24 @@ export class Publisher {
         if (error === undefined) resolve();
         else reject(error);
       };
-      this.#push({ events: [], records, connection: undefined, answer });
+      this.#push({ events: [], records, isWhole: false, connection: undefined, answer });
+    });
+  }
+
+  /**
+   * Commits events and records together. Rejects where the log refuses them, and with the first refusal of an event, such as
+   * `ID_REUSED`; then nothing of it happened.
+   */
+  commit(events: readonly NewEvent[], records: readonly RecordChange[]): Promise<readonly Accepted[]> {
+    return new Promise((resolve, reject) => {
+      const answer = (receipts: readonly Receipt[], error?: unknown) => {
+        const refused = receipts.find((receipt) => !receipt.ok);
+        if (error !== undefined) reject(error);
+        else if (refused !== undefined) reject(OrreryError.from(refused.error));
+        else resolve(receipts as readonly Accepted[]);
+      };
+      this.#push({ events, records, isWhole: true, connection: undefined, answer });
+      this.#queuedBytes += bytesOf(events);
     });
   }
 
@@ -92,7 +111,7 @@ export class Publisher {
     clearTimeout(this.#lazyTimer);
     this.#lazyTimer = undefined;
     if (this.#lazyRecords.size === 0) return;
-    this.#push({ events: [], records: [], connection: undefined, answer: () => undefined });
+    this.#push({ events: [], records: [], isWhole: false, connection: undefined, answer: () => undefined });
   }
 
   /** Resolves when everything that was published has its receipt, and all records are on disk. */
@@ -111,7 +130,7 @@ export class Publisher {
       if (connection !== undefined) this.#holds.hold(connection, events, "HUB_BUSY");
       return answer(refusals(events.length, "HUB_BUSY"));
     }
-    this.#push({ events, records: [], connection, answer });
+    this.#push({ events, records: [], isWhole: false, connection, answer });
     this.#queuedBytes += bytes;
   }
 
@@ -126,13 +145,19 @@ export class Publisher {
   async #write(): Promise<void> {
     while (this.#queue.length > 0) {
       const waiting = this.#nextBatch();
-      const batch = waiting.flatMap(({ events }) => events);
-      const lazy = [...this.#lazyRecords].map(([name, value]) => ({ name, value }));
-      const records = [...lazy, ...waiting.flatMap(({ records }) => records)];
+      const batch: NewEvent[] = [];
+      const records = [...this.#lazyRecords].map(([name, value]) => ({ name, value }));
+      const lazy = [...records];
+      const wholes: Whole[] = [];
+      for (const { events, records: changes, isWhole } of waiting) {
+        if (isWhole) wholes.push({ first: batch.length, count: events.length, records: changes });
+        else records.push(...changes);
+        batch.push(...events);
+      }
       this.#lazyRecords.clear();
       this.#queuedBytes -= bytesOf(batch);
       try {
-        this.#committed(waiting, batch, await this.#log.append(batch, records));
+        this.#committed(waiting, batch, await this.#log.append(batch, records, wholes));
       } catch (error) {
         const code = error instanceof OrreryError && error.code === "LOG_FULL" ? "LOG_FULL" : "LOG_FAILED";
         this.#logger.error({ err: error, events: batch.length }, "the log refused a batch");
@@ -200,7 +225,8 @@ const refusals = (count: number, code: ErrorCode): Receipt[] =>
   Array.from({ length: count }, () => ({ ok: false, error: errorBody(code) }));
 
 function receiptOf({ id }: NewEvent, appended: Appended): Receipt {
-  if ("error" in appended) return { ok: false, error: errorBody(appended.error) };
+  // One that was withheld is answered as the one that was the reason.
+  if ("error" in appended) return { ok: false, error: errorBody("ID_REUSED") };
   const { offset, duplicate } = appended;
   return duplicate ? { ok: true, id, offset, duplicate } : { ok: true, id, offset };
 }

@@ -1,6 +1,7 @@
 import {
   type Contract,
   type EmitReply,
+  type ErrorBody,
   type ErrorCode,
   errorBody,
   type ListenReply,
@@ -9,10 +10,12 @@ import {
 import { type Admitted, admit } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Followers } from "./follow.ts";
+import type { History } from "./history.ts";
 import type { Limits } from "./limits.ts";
 import type { Listening } from "./listen.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
+import type { WorkGroups } from "./work.ts";
 
 /** What the messages of one contract's satellites are given to. */
 export interface Receiver {
@@ -20,6 +23,8 @@ export interface Receiver {
   readonly publisher: Publisher;
   readonly listening: Listening;
   readonly followers: Followers;
+  readonly groups: WorkGroups;
+  readonly history: History;
   readonly limits: Limits;
   readonly nextId: () => string;
   readonly isClosing: () => boolean;
@@ -39,28 +44,40 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
   else emit(receiver, socket, [[name, ...args]], undefined, ([receipt]) => reply(receipt));
 }
 
-type Ask = (followers: Followers, socket: HubSocket, message: unknown) => Promise<unknown>;
+type Ask = (receiver: Receiver, socket: HubSocket, message: unknown) => Promise<unknown>;
 
 /** Messages that are answered when the log has answered. */
 const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
-  "hub:follow": (followers, socket, message) => followers.follow(socket, message),
-  "hub:unfollow": (followers, socket, message) => followers.unfollow(socket, message),
-  "hub:followers": (followers, socket) => followers.list(socket),
-  "hub:forget": (followers, socket, message) => followers.forget(socket, message),
-  "hub:parked": (followers, socket, message) => followers.parked(socket, message),
-  "hub:redrive": (followers, socket, message) => followers.redrive(socket, message),
+  "hub:follow": ({ followers }, socket, message) => followers.follow(socket, message),
+  "hub:unfollow": ({ followers }, socket, message) => followers.unfollow(socket, message),
+  "hub:followers": ({ followers }, socket) => followers.list(socket),
+  "hub:forget": ({ followers }, socket, message) => followers.forget(socket, message),
+  "hub:parked": ({ followers }, socket, message) => followers.parked(socket, message),
+  "hub:redrive": ({ followers, groups }, socket, message) =>
+    isOfGroup(message) ? groups.endDeath("redrive", socket, message) : followers.redrive(socket, message),
+  "hub:work": ({ groups }, socket, message) => groups.work(socket, message),
+  "hub:hold": ({ groups }, socket, message) => groups.hold(socket, message),
+  "hub:settle": (receiver, socket, message) =>
+    receiver.groups.settle(socket, message, (entry, cause) => admitEntry(receiver, socket, entry, cause)),
+  "hub:groups": ({ groups }, socket) => groups.list(socket),
+  "hub:dead": ({ groups }, socket, message) => groups.dead(socket, message),
+  "hub:drop": ({ groups }, socket, message) => groups.endDeath("drop", socket, message),
+  "hub:history": ({ history }, socket, message) => history.of(socket, message),
 } satisfies Record<string, Ask>);
 
+const isOfGroup = (message: unknown): boolean =>
+  typeof message === "object" && message !== null && "group" in message;
+
 function askHub(
-  { followers, logger }: Receiver,
+  receiver: Receiver,
   socket: HubSocket,
   ask: Ask,
   args: unknown[],
   reply: (reply: unknown) => void,
 ): void {
   if (args.length !== 1 || socket.data.form === "plain") return reply(refused("MESSAGE_INVALID"));
-  ask(followers, socket, args[0]).then(reply, (error) => {
-    logger.error({ ...socket.data.identity, err: error }, "the log did not answer");
+  ask(receiver, socket, args[0]).then(reply, (error) => {
+    receiver.logger.error({ ...socket.data.identity, err: error }, "the log did not answer");
     reply(refused("LOG_FAILED"));
   });
 }
@@ -90,26 +107,44 @@ function emitBatch(
 
 /** Checks each entry; those that pass are published together. A refusal of one does not touch the others. */
 function emit(
-  { contract, publisher, limits, nextId, isClosing }: Receiver,
+  receiver: Receiver,
   socket: HubSocket,
   entries: readonly unknown[][],
   connection: HubSocket | undefined,
   answer: (receipts: readonly Receipt[]) => void,
 ): void {
-  if (isClosing()) return answer(entries.map(() => refused("HUB_CLOSING")));
-  const nowMs = Date.now();
+  if (receiver.isClosing()) return answer(entries.map(() => refused("HUB_CLOSING")));
   const admitted: Admitted[] = [];
   const refusals = new Map<number, Receipt>();
-  entries.forEach(([name, data, options], place) => {
-    const result = admit(contract, socket.data.identity, name, data, options, limits, nextId, nowMs);
+  entries.forEach((entry, place) => {
+    const result = admitEntry(receiver, socket, entry);
     if ("code" in result) refusals.set(place, { ok: false, error: result });
     else admitted.push(result);
   });
-  publisher.publish(admitted, connection, (published) => {
+  receiver.publisher.publish(admitted, connection, (published) => {
     const receipts = published.values();
     answer(entries.map((_entry, place) => refusals.get(place) ?? (receipts.next().value as Receipt)));
   });
 }
+
+/** `cause`: of an event that settles a claim. One that is said under a claim names it in its options. */
+function admitEntry(
+  { contract, groups, limits, nextId }: Receiver,
+  socket: HubSocket,
+  [name, data, options]: readonly unknown[],
+  cause?: string,
+): Admitted | ErrorBody {
+  const { identity, form } = socket.data;
+  const isClaimed = form === "batched" && cause === undefined && hasClaim(options);
+  if (!isClaimed) return admit(contract, identity, name, data, options, limits, nextId, Date.now(), cause);
+  const { claim, ...others } = options;
+  const found = groups.causeOf(socket, claim);
+  if (typeof found === "string") return errorBody(found);
+  return admit(contract, identity, name, data, others, limits, nextId, Date.now(), found.cause);
+}
+
+const hasClaim = (options: unknown): options is { readonly claim: unknown } =>
+  typeof options === "object" && options !== null && Object.hasOwn(options, "claim");
 
 const isEntry = (entry: unknown): entry is unknown[] =>
   Array.isArray(entry) && entry.length >= 1 && entry.length <= 3;

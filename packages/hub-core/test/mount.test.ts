@@ -15,6 +15,7 @@ const emptyLog: EventLog = {
   append: async (batch) => batch.map((_event, place) => ({ offset: place + 1, duplicate: false })),
   read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
   readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
+  caused: async () => [],
   records: async () => new Map(),
   offsetBefore: async () => 0,
   close: async () => undefined,

@@ -184,6 +184,7 @@ const slowLog = () => {
     },
     read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
     readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
+    caused: async () => [],
     records: async () => new Map(),
     offsetBefore: async () => 0,
     close: async () => undefined,

@@ -1,0 +1,117 @@
+import type { DeadEvent, Outcome } from "@orrery/contracts";
+import {
+  baseOf,
+  type ClaimRecord,
+  type DeadRecord,
+  type HeldRecord,
+  type WaitingRecord,
+} from "./claim-record.ts";
+
+/** What the members of a group agree on. */
+export interface ClaimRules {
+  /** Hand-overs of one event before it is dead. */
+  readonly attempts: number;
+  /** Before the second attempt, twice as long before each further one. Milliseconds. */
+  readonly backoffMs: number;
+  /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
+  readonly graceMs: number;
+  /** Events that wait before no more are looked at. Default 10_000. */
+  readonly mostWaiting?: number;
+}
+
+/** How an attempt, or a dead event, ended, and what comes of it. */
+export interface Change {
+  readonly offset: number;
+  readonly event: string;
+  readonly key?: string;
+  readonly attempt: number;
+  /** Who has it, or had it last: `driver:d1`. */
+  readonly by: string;
+  /** Its connection, where it is there. */
+  readonly member?: string;
+  readonly outcome: Outcome | "expired" | "gone" | "redriven" | "dropped";
+  readonly error?: string;
+  /** What takes the place of the record of its offset; null: nothing, it is settled. */
+  readonly record: ClaimRecord | null;
+}
+
+/** The longest wait for another attempt, before chance. Milliseconds. */
+const mostBackoffMs = 60_000;
+/** The longest text of an error that is kept. */
+const errorLength = 1_000;
+
+/** What a member says comes of its claim. `chance`: 0 to 1. */
+export function settled(
+  held: HeldRecord,
+  outcome: Outcome,
+  said: string | undefined,
+  rules: ClaimRules,
+  chance: number,
+  nowMs: number,
+): Change {
+  const error = said?.slice(0, errorLength);
+  switch (outcome) {
+    case "done":
+      return changeOf(held, outcome, null);
+    case "retry":
+      return changeOf(held, outcome, failed(held, error, rules, chance, nowMs), error);
+    case "dead":
+      return changeOf(held, outcome, deadOf(held, "refused", error, nowMs), error);
+    case "back": {
+      const backBy = [...(held.backBy ?? []), held.by].sort();
+      const dueMs = nowMs + rules.backoffMs;
+      const attempt = held.attempt - 1;
+      return changeOf(held, outcome, { ...baseOf(held), attempt, backBy, state: "waiting", dueMs }, error);
+    }
+  }
+}
+
+/** What comes of a claim whose time is over: an attempt like any other. */
+export function over(held: HeldRecord, rules: ClaimRules, chance: number, nowMs: number): Change {
+  const isLeaseOver = held.untilMs <= nowMs;
+  const error = isLeaseOver ? "The lease ran out." : "The connection was lost.";
+  return changeOf(held, isLeaseOver ? "expired" : "gone", failed(held, error, rules, chance, nowMs), error);
+}
+
+/** A dead event gets a new life. */
+export function redriven(dead: DeadRecord): Change {
+  const record: WaitingRecord = { ...baseOf(dead), attempt: 0, state: "waiting", dueMs: 0 };
+  return changeOf(dead, "redriven", record);
+}
+
+/** A dead event is forgotten. */
+export const dropped = (dead: DeadRecord): Change => changeOf(dead, "dropped", null);
+
+function failed(
+  held: HeldRecord,
+  error: string | undefined,
+  { attempts, backoffMs }: ClaimRules,
+  chance: number,
+  nowMs: number,
+): ClaimRecord {
+  const { attempt } = held;
+  if (attempt >= attempts) return deadOf(held, "attempts", error, nowMs);
+  const mostMs = Math.min(backoffMs * 2 ** (attempt - 1), mostBackoffMs);
+  return { ...baseOf(held), attempt, state: "waiting", dueMs: nowMs + Math.round(mostMs * (0.5 + chance)) };
+}
+
+const deadOf = (
+  held: HeldRecord,
+  reason: DeadEvent["reason"],
+  error: string | undefined,
+  timeMs: number,
+): DeadRecord => {
+  const { attempt, by } = held;
+  return { ...baseOf(held), attempt, state: "dead", reason, error: error ?? "", by, timeMs };
+};
+
+function changeOf(
+  before: HeldRecord | DeadRecord,
+  outcome: Change["outcome"],
+  record: ClaimRecord | null,
+  error?: string,
+): Change {
+  const { attempt, by } = before;
+  const change = { ...baseOf(before), attempt, by, outcome, record };
+  return error === undefined ? change : { ...change, error };
+}

@@ -1,0 +1,456 @@
+import type { ClaimToken, Outcome } from "@orrery/contracts";
+import { type Change, type ClaimRules, dropped, over, redriven, settled } from "./claim-outcome.ts";
+import { ClaimQueue } from "./claim-queue.ts";
+import {
+  baseOf,
+  type ClaimRecord,
+  type DeadRecord,
+  type HeldRecord,
+  type WaitingRecord,
+} from "./claim-record.ts";
+import { Unsaved } from "./claim-unsaved.ts";
+import { Heap } from "./heap.ts";
+import { type Member, Members } from "./members.ts";
+
+/** Who asks to work. */
+export interface Joining {
+  /** Whatever names the connection. */
+  readonly id: string;
+  /** `driver:d1`. */
+  readonly satellite: string;
+  readonly capacity: number;
+  readonly leaseMs: number;
+  /** What it works on already. */
+  readonly held?: readonly ClaimToken[];
+}
+
+/** A claim that is given out. */
+export interface HandOver extends ClaimToken {
+  readonly event: string;
+  readonly key?: string;
+  /** The member's connection. */
+  readonly member: string;
+  readonly satellite: string;
+  readonly attempt: number;
+  readonly leaseMs: number;
+  /** Offsets of dead events of its key before it, at most the 100 nearest. */
+  readonly deadBefore: readonly number[];
+}
+
+/** What has to be on disk, in one commit, before any of the claims is sent. There may be none, and only something to write. */
+export interface Round {
+  /** Of the group from then on: everything up to it was looked at. */
+  readonly position: number;
+  /** Of the group from then on: the highest that was given. */
+  readonly token: number;
+  /** Each takes the place of the one of its offset. */
+  readonly records: readonly ClaimRecord[];
+  readonly claims: readonly HandOver[];
+}
+
+/** Is written: a hand-over is on its way to disk (`round`), or a change. */
+type Writing = "round" | Change;
+
+interface Entry {
+  record: ClaimRecord;
+  /** Who holds it, where the connection is there. */
+  member?: Member | undefined;
+  /** When the connection of who holds it was gone. */
+  goneMs?: number | undefined;
+  writing?: Writing | undefined;
+}
+
+interface RoundUnderWay {
+  readonly round: Round;
+  readonly given: readonly { readonly entry: Entry; readonly before: WaitingRecord }[];
+  /** The others that it writes. */
+  readonly saved: readonly Entry[];
+}
+
+const defaultMostWaiting = 10_000;
+
+/**
+ * The claims of one group: which events wait, who holds which, and which are dead. It has no clock, no timers and no disk: it
+ * is told what time it is, and says what is to be written.
+ *
+ * Memory and disk. `handOver`, `settle`, `redrive` and `drop` begin something that counts when it is on disk: what they
+ * concern is set aside until then, nobody else gets it, it does not expire, and nothing of its key passes it. The caller
+ * writes what they return and then says `commit` or, where the log refused it, `abort`. There is one round of hand-overs at
+ * a time, and any number of changes. What they return has to be written in the order in which it was begun, or together,
+ * rounds first. Everything else counts at once, and goes to disk with the next round, before anything that follows from
+ * it: what was looked at, what has expired, renewed leases. A crash before that only undoes it, and it happens again.
+ */
+export class Claims {
+  readonly #rules: ClaimRules;
+  readonly #chance: () => number;
+  readonly #entries = new Map<number, Entry>();
+  readonly #queue = new ClaimQueue<Entry>();
+  readonly #members = new Members();
+  /** Those that are held and can end. */
+  readonly #leases = new Heap<Entry>(
+    (a, b) => this.#endMs(a) - this.#endMs(b) || a.record.offset - b.record.offset,
+  );
+  readonly #counts = { waiting: 0, held: 0, dead: 0 };
+  readonly #unsaved: Unsaved<Entry>;
+  #position: number;
+  #token: number;
+  #underWay: RoundUnderWay | undefined;
+
+  /**
+   * `kept`: what is on disk; for a new group its beginning, token 0 and no records. Who held something before a restart is
+   * not gone: it is over with the lease, unless they come back before. `chance`: 0 to 1.
+   */
+  constructor(
+    rules: ClaimRules,
+    chance: () => number,
+    kept: { readonly position: number; readonly token: number },
+    records: Iterable<ClaimRecord> = [],
+  ) {
+    this.#rules = rules;
+    this.#chance = chance;
+    this.#position = kept.position;
+    this.#unsaved = new Unsaved(kept.position);
+    this.#token = kept.token;
+    for (const record of [...records].sort((a, b) => a.offset - b.offset)) this.#restore(record);
+  }
+
+  /** Everything up to it was looked at. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get counts(): { readonly waiting: number; readonly held: number; readonly dead: number } {
+    return this.#counts;
+  }
+
+  get members(): Iterable<Member> {
+    return this.#members;
+  }
+
+  /** Whether there is use in looking at more of the log: members have room for more than there is. */
+  get wantsMore(): boolean {
+    const { mostWaiting = defaultMostWaiting } = this.#rules;
+    return this.#members.room > this.#queue.ready && this.#counts.waiting < mostWaiting;
+  }
+
+  /** When time alone brings something for `expire` or `handOver` to do; undefined: never. May be over. */
+  get nextMs(): number | undefined {
+    const { first } = this.#leases;
+    const times = [first && this.#endMs(first), this.#queue.dueMs].filter((time) => time !== undefined);
+    return times.length > 0 ? Math.min(...times) : undefined;
+  }
+
+  /** An event of the group, in the order of the log; one that was looked at before changes nothing. */
+  look(offset: number, event: string, key?: string): void {
+    if (offset <= this.#position || this.#entries.has(offset)) return;
+    this.#position = offset;
+    const base = key === undefined ? { offset, event } : { offset, event, key };
+    const entry = { record: { ...base, attempt: 0, state: "waiting", dueMs: 0 } } satisfies Entry;
+    this.#add(entry);
+    this.#queue.insert(entry);
+    this.#unsaved.look(entry);
+  }
+
+  /** There are no others up to there. */
+  lookedThrough(offset: number): void {
+    this.#position = Math.max(this.#position, offset);
+  }
+
+  /**
+   * A connection works from now on or, said again, with another capacity or lease. Answers the offsets of `held` that are not
+   * the satellite's any more; the others are renewed, and are this connection's.
+   */
+  join({ id, satellite, capacity, leaseMs, held = [] }: Joining, nowMs: number): readonly number[] {
+    const member = this.#members.join(id, satellite, capacity, leaseMs);
+    const isLost = ({ offset, token }: ClaimToken) => {
+      const entry = this.#held(offset, token, nowMs);
+      if (entry === undefined || (entry.record as HeldRecord).by !== satellite) return true;
+      if (entry.member !== undefined) this.#members.take(entry.member, offset);
+      this.#members.keep(member, offset);
+      entry.member = member;
+      entry.goneMs = undefined;
+      this.#renew(entry, nowMs + leaseMs);
+      return false;
+    };
+    return held.filter(isLost).map(({ offset }) => offset);
+  }
+
+  /** The connection is gone. What it holds is over when the grace is, or the lease. */
+  leave(id: string, nowMs: number): void {
+    for (const offset of this.#members.get(id)?.claims ?? []) {
+      const entry = this.#entries.get(offset) as Entry;
+      entry.member = undefined;
+      entry.goneMs = nowMs;
+      if (entry.writing === undefined) this.#leases.put(entry);
+    }
+    this.#members.leave(id);
+  }
+
+  /** Renews leases. Answers the offsets of those that are not the member's any more. */
+  hold(id: string, claims: readonly ClaimToken[], nowMs: number): readonly number[] {
+    const isLost = ({ offset, token }: ClaimToken) => {
+      const entry = this.#held(offset, token, nowMs);
+      if (entry?.member?.id !== id) return true;
+      this.#renew(entry, nowMs + entry.member.leaseMs);
+      return false;
+    };
+    return claims.filter(isLost).map(({ offset }) => offset);
+  }
+
+  /**
+   * Whether the member may still act on the claim. Not when the lease is over, though nobody may have taken it back yet, and
+   * not from when it began to settle.
+   */
+  isCurrent(id: string, { offset, token }: ClaimToken, nowMs: number): boolean {
+    const entry = this.#held(offset, token, nowMs);
+    return entry?.member?.id === id && entry.writing === undefined;
+  }
+
+  /**
+   * Gives out what is due, in the order of the log, each to the member whose turn it is. Undefined: nothing to write, or the
+   * last round is not on disk yet. Ask again after everything else that was said here.
+   */
+  handOver(nowMs: number): Round | undefined {
+    this.#queue.passTime(nowMs);
+    if (this.#underWay !== undefined) return undefined;
+    const given: RoundUnderWay["given"][number][] = [];
+    const claims: HandOver[] = [];
+    const memberFor = ({ record }: Entry, isDue: boolean) =>
+      this.#members.next(record.backBy) ?? (isDue ? this.#members.next() : undefined);
+    for (let next = this.#queue.next(memberFor); next; next = this.#queue.next(memberFor)) {
+      given.push({ entry: next.entry, before: next.entry.record as WaitingRecord });
+      claims.push(this.#give(next.entry, next.member, nowMs));
+    }
+    const entries = given.map(({ entry }) => entry);
+    const saving = this.#unsaved.take(entries, this.#position, ({ writing }) => writing === undefined);
+    if (saving === undefined) return undefined;
+    const records = [...entries, ...saving.entries].map(({ record }) => record);
+    const round = { position: saving.position, token: this.#token, records, claims };
+    this.#underWay = { round, given, saved: saving.entries };
+    return round;
+  }
+
+  /**
+   * The round is on disk. Answers the claims to send: not those of members that are gone by now, which go to others and count
+   * as no attempt. The leases begin now.
+   */
+  commitRound(nowMs: number): readonly HandOver[] {
+    const { round, given } = this.#endRound();
+    this.#unsaved.saved(round.position);
+    return round.claims.filter(({ leaseMs }, place) => {
+      const { entry, before } = given[place] as (typeof given)[number];
+      const isThere = entry.member !== undefined;
+      if (isThere) this.#begin(entry, nowMs + leaseMs);
+      else this.#putBack(entry, before);
+      return isThere;
+    });
+  }
+
+  /** The round is not on disk, and did not happen. */
+  abortRound(): void {
+    const { given, saved } = this.#endRound();
+    for (const { entry, before } of given) this.#putBack(entry, before);
+    for (const entry of saved)
+      if (this.#entries.get(entry.record.offset) === entry) this.#unsaved.change(entry);
+  }
+
+  /** Ends a claim. Undefined: it is not the member's any more (`LEASE_LOST`). */
+  settle(
+    id: string,
+    claim: ClaimToken & { readonly outcome: Outcome; readonly error?: string },
+    nowMs: number,
+  ): Change | undefined {
+    if (!this.isCurrent(id, claim, nowMs)) return undefined;
+    const entry = this.#entries.get(claim.offset) as Entry;
+    const { outcome, error } = claim;
+    const change = settled(entry.record as HeldRecord, outcome, error, this.#rules, this.#chance(), nowMs);
+    this.#leases.remove(entry);
+    return this.#write(entry, change);
+  }
+
+  /** Gives a dead event a new life. Undefined: it is not dead (`NOT_DEAD`). */
+  redrive(offset: number): Change | undefined {
+    return this.#endDeath(offset, redriven);
+  }
+
+  /** Forgets a dead event. Undefined: it is not dead (`NOT_DEAD`). */
+  drop(offset: number): Change | undefined {
+    return this.#endDeath(offset, dropped);
+  }
+
+  /** The change is on disk. */
+  commit(change: Change): void {
+    const entry = this.#endWriting(change);
+    this.#unsaved.forget(entry);
+    this.#apply(entry, change.record);
+  }
+
+  /** The change is not on disk, and did not happen: a claim is held as before, a dead event is dead. */
+  abort(change: Change): void {
+    const entry = this.#endWriting(change);
+    if (entry.record.state === "held") this.#leases.put(entry);
+    else this.#queue.unblock(entry);
+  }
+
+  /** Takes back the claims whose time is over. */
+  expire(nowMs: number): readonly Change[] {
+    const changes: Change[] = [];
+    for (let { first } = this.#leases; first && this.#endMs(first) <= nowMs; { first } = this.#leases) {
+      const change = over(first.record as HeldRecord, this.#rules, this.#chance(), nowMs);
+      changes.push(first.member === undefined ? change : { ...change, member: first.member.id });
+      this.#apply(first, change.record);
+      this.#unsaved.change(first);
+    }
+    return changes;
+  }
+
+  /** In the order of the log. */
+  dead(): readonly DeadRecord[] {
+    const dead = [...this.#entries.values()].flatMap(({ record }) =>
+      record.state === "dead" ? [record] : [],
+    );
+    return dead.sort((a, b) => a.offset - b.offset);
+  }
+
+  /** What is not settled of a key, in the order of the log. */
+  ofKey(key: string): readonly ClaimRecord[] {
+    const { entries, dead } = this.#queue.ofKey(key);
+    const offsets = [...entries.map(({ record }) => record.offset), ...dead];
+    return offsets.sort((a, b) => a - b).map((offset) => (this.#entries.get(offset) as Entry).record);
+  }
+
+  #restore(record: ClaimRecord): void {
+    const entry: Entry = { record };
+    this.#add(entry);
+    if (record.state === "dead") return this.#queue.bury(entry);
+    this.#queue.insert(entry);
+    if (record.state !== "held") return;
+    this.#queue.block(entry);
+    this.#leases.put(entry);
+  }
+
+  #add(entry: Entry): void {
+    this.#entries.set(entry.record.offset, entry);
+    this.#counts[entry.record.state] += 1;
+  }
+
+  #set(entry: Entry, record: ClaimRecord): void {
+    this.#counts[entry.record.state] -= 1;
+    this.#counts[record.state] += 1;
+    entry.record = record;
+  }
+
+  /** When it ends if nothing is done for it. */
+  #endMs({ record, goneMs }: Entry): number {
+    const { untilMs } = record as HeldRecord;
+    return goneMs === undefined ? untilMs : Math.min(untilMs, goneMs + this.#rules.graceMs);
+  }
+
+  /** The one that is held under the token, and whose time is not over unless its end is being written. */
+  #held(offset: number, token: number, nowMs: number): Entry | undefined {
+    const entry = this.#entries.get(offset);
+    if (entry?.record.state !== "held" || entry.record.token !== token) return undefined;
+    if (entry.writing === undefined) return nowMs < this.#endMs(entry) ? entry : undefined;
+    return entry.writing === "round" ? undefined : entry;
+  }
+
+  #renew(entry: Entry, untilMs: number): void {
+    entry.record = { ...(entry.record as HeldRecord), untilMs };
+    if (entry.writing === undefined) this.#leases.put(entry);
+    this.#unsaved.change(entry);
+  }
+
+  #give(entry: Entry, member: Member, nowMs: number): HandOver {
+    const { record } = entry;
+    const { id, satellite, leaseMs } = member;
+    this.#queue.block(entry);
+    this.#token += 1;
+    const [attempt, token] = [record.attempt + 1, this.#token];
+    const held = {
+      ...baseOf(record),
+      attempt,
+      state: "held",
+      token,
+      by: satellite,
+      untilMs: nowMs + leaseMs,
+    } as const;
+    // Where it has been round, whoever gives it back now is the first again.
+    const { backBy } = record;
+    const isAround = backBy === undefined || backBy.includes(satellite);
+    this.#set(entry, isAround ? held : { ...held, backBy });
+    entry.member = member;
+    entry.writing = "round";
+    this.#members.give(member, record.offset);
+    const deadBefore = this.#queue.deadBefore(entry);
+    return { ...baseOf(record), attempt, token, member: id, satellite, leaseMs, deadBefore };
+  }
+
+  /** It is on disk that the member has it. The record need not say that the lease is a little longer. */
+  #begin(entry: Entry, untilMs: number): void {
+    entry.writing = undefined;
+    entry.record = { ...(entry.record as HeldRecord), untilMs };
+    this.#leases.put(entry);
+  }
+
+  /** Nobody was told that the member has it. */
+  #putBack(entry: Entry, before: WaitingRecord): void {
+    entry.writing = undefined;
+    this.#release(entry);
+    this.#set(entry, before);
+    this.#queue.unblock(entry);
+    this.#unsaved.change(entry);
+  }
+
+  #release(entry: Entry): void {
+    if (entry.member !== undefined) this.#members.take(entry.member, entry.record.offset);
+    entry.member = undefined;
+    entry.goneMs = undefined;
+    this.#leases.remove(entry);
+  }
+
+  /** From held or dead, with its key blocked, to what it is from now on. */
+  #apply(entry: Entry, after: ClaimRecord | null): void {
+    const before = entry.record;
+    if (before.state === "held") {
+      this.#release(entry);
+      if (after?.state !== "waiting") this.#queue.remove(entry);
+    } else {
+      this.#queue.unbury(entry);
+    }
+    if (after === null) {
+      this.#counts[before.state] -= 1;
+      this.#entries.delete(before.offset);
+    } else {
+      this.#set(entry, after);
+      if (after.state === "dead") this.#queue.bury(entry);
+      else if (before.state === "dead") this.#queue.insert(entry);
+    }
+    this.#queue.unblock(entry);
+  }
+
+  #endRound(): RoundUnderWay {
+    const underWay = this.#underWay;
+    if (underWay === undefined) throw new Error("no round is under way");
+    this.#underWay = undefined;
+    return underWay;
+  }
+
+  #write(entry: Entry, change: Change): Change {
+    entry.writing = change;
+    return change;
+  }
+
+  #endWriting(change: Change): Entry {
+    const entry = this.#entries.get(change.offset);
+    if (entry?.writing !== change) throw new Error(`the change of ${change.offset} is not under way`);
+    entry.writing = undefined;
+    return entry;
+  }
+
+  #endDeath(offset: number, end: (dead: DeadRecord) => Change): Change | undefined {
+    const entry = this.#entries.get(offset);
+    if (entry?.record.state !== "dead" || entry.writing !== undefined) return undefined;
+    this.#queue.block(entry);
+    return this.#write(entry, end(entry.record));
+  }
+}

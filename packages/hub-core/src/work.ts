@@ -1,0 +1,285 @@
+import {
+  type Contract,
+  type Cursor,
+  type DeadReply,
+  type DoneReply,
+  type ErrorCode,
+  errorBody,
+  type GroupsReply,
+  type HeardEntry,
+  type HoldReply,
+  nameOf,
+  OrreryError,
+  type SettledReply,
+  type SettleReply,
+  satelliteId,
+  type WorkReply,
+} from "@orrery/contracts";
+import type { EventLog, NewEvent } from "@orrery/event-log";
+import { z } from "zod";
+import type { Admitted } from "./admit.ts";
+import type { HubSocket } from "./audience.ts";
+import { type ClaimRecord, claimFrom } from "./claim-record.ts";
+import { cursorOf, startAfter } from "./cursor.ts";
+import { filterName, filterOf } from "./filter-of.ts";
+import { issuesOf } from "./identity.ts";
+import type { Limits } from "./limits.ts";
+import { claimRecord, type GroupRecord, type GroupTools, groupRecord, WorkGroup } from "./work-group.ts";
+
+const Name = z.string().regex(satelliteId);
+const Token = z.strictObject({ offset: z.int().positive(), token: z.int().positive() });
+const Grouped = z.strictObject({ group: Name });
+const Placed = z.strictObject({ group: Name, offset: z.int().positive() });
+const Hold = z.strictObject({ group: Name, claims: z.array(Token).max(10_000) });
+const ClaimOption = z.strictObject({ group: Name, offset: z.int().positive(), token: z.int().positive() });
+const Work = z.strictObject({
+  group: Name,
+  events: z.array(z.string()).min(1).max(1_000),
+  rooms: z.array(z.string()).optional(),
+  from: z.union([z.string().max(200), z.strictObject({ time: z.iso.datetime() })]).default("now"),
+  capacity: z.int().min(0).max(10_000),
+  leaseMs: z.int().min(100).max(600_000).default(30_000),
+  attempts: z.int().min(1).max(1_000).default(5),
+  backoffMs: z.int().min(0).max(60_000).default(1_000),
+  held: z.array(Token).max(10_000).default([]),
+});
+const SettleRequest = z.strictObject({
+  group: Name,
+  settles: z
+    .array(
+      Token.extend({
+        outcome: z.enum(["done", "retry", "dead", "back"]),
+        error: z.string().optional(),
+        events: z.array(z.array(z.unknown()).min(1).max(3)).max(1_000).optional(),
+      }),
+    )
+    .max(1_000),
+});
+type SettleItem = z.infer<typeof SettleRequest>["settles"][number];
+
+/** Checks an event that comes of a claim. */
+export type Admit = (entry: readonly unknown[], cause: string) => Admitted | { readonly code: ErrorCode };
+
+/** The work groups of one contract: who shares work, and what satellites say and ask of it. */
+export class WorkGroups {
+  readonly #contract: Contract;
+  readonly #log: EventLog;
+  readonly #limits: Limits;
+  readonly #tools: GroupTools;
+  readonly #groups = new Map<string, WorkGroup>();
+  readonly #loaded: Promise<void>;
+
+  constructor(log: EventLog, limits: Limits, tools: GroupTools) {
+    this.#contract = tools.contract;
+    this.#log = log;
+    this.#limits = limits;
+    this.#tools = tools;
+    this.#loaded = this.#load();
+    this.#loaded.catch((error) => tools.logger.error({ err: error }, "the groups could not be read"));
+  }
+
+  /** For `hub:work`. */
+  async work(socket: HubSocket, message: unknown): Promise<WorkReply> {
+    const request = Work.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const { group: name, events, rooms, from, capacity, leaseMs, attempts, backoffMs, held } = request.data;
+    const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
+    if ("code" in filter) return { ok: false, error: filter };
+    await this.#loaded;
+    const full = this.#nameOf(socket, name);
+    let group = this.#groups.get(full);
+    if (group === undefined) {
+      if (this.#groups.size >= this.#limits.groups) return refused("GROUPS_TOO_MANY");
+      const position = await this.#startOf(from as Cursor);
+      if (position === undefined) return refused("CURSOR_INVALID");
+      const { role, id } = socket.data.identity;
+      const record = { role, id, group: name, events, rooms, position, token: 0, attempts, backoffMs };
+      await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
+      // Two members may have asked at once: the first of them made it.
+      group = this.#groups.get(full) ?? new WorkGroup(full, record, filter, [], this.#tools);
+      this.#groups.set(full, group);
+    }
+    if (filterName(group.filter) !== filterName(filter)) return refused("GROUP_DIFFERS");
+    if (!socket.connected) return refused("HUB_CLOSING"); // gone while the log was asked
+    const satellite = nameOf(socket.data.identity);
+    const lost = group.join(socket, { satellite, capacity, leaseMs, held }, { attempts, backoffMs });
+    const cursor = cursorOf(this.#log.epoch, group.claims.position);
+    return { ok: true, cursor, leaseMs, graceMs: this.#limits.graceMs, lost };
+  }
+
+  /** For `hub:hold`. */
+  async hold(socket: HubSocket, message: unknown): Promise<HoldReply> {
+    const request = Hold.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const group = await this.#find(socket, request.data.group);
+    return group === undefined
+      ? refused("GROUP_UNKNOWN")
+      : { ok: true, lost: group.hold(socket, request.data.claims) };
+  }
+
+  /** For `hub:settle`. `admit` checks what comes of the claims. */
+  async settle(socket: HubSocket, message: unknown, admit: Admit): Promise<SettleReply> {
+    const request = SettleRequest.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    if (this.#tools.isClosing()) return refused("HUB_CLOSING");
+    const group = await this.#find(socket, request.data.group);
+    if (group === undefined) return refused("GROUP_UNKNOWN");
+    const replies = await Promise.all(
+      request.data.settles.map((one) => this.#settleOne(group, socket, one, admit)),
+    );
+    return { ok: true, replies };
+  }
+
+  async #settleOne(
+    group: WorkGroup,
+    socket: HubSocket,
+    { events = [], offset, token, outcome, error }: SettleItem,
+    admit: Admit,
+  ): Promise<SettledReply> {
+    const cause = group.causeOf(socket, { offset, token });
+    if (cause === undefined) return refused("LEASE_LOST");
+    if (events.length > 0 && outcome !== "done") return refused("MESSAGE_INVALID");
+    const admitted: NewEvent[] = [];
+    for (const entry of events) {
+      const result = admit(entry, cause);
+      if ("code" in result) return { ok: false, error: result as never };
+      // What is not on disk cannot be there together with the settle.
+      if (!isKept(result)) return refused("MESSAGE_INVALID");
+      admitted.push(result);
+    }
+    try {
+      const ended = { offset, token, outcome, ...(error !== undefined && { error }) };
+      const receipts = await group.settle(socket, ended, admitted);
+      return receipts === undefined ? refused("LEASE_LOST") : { ok: true, receipts };
+    } catch (failure) {
+      return refused(failure instanceof OrreryError ? failure.code : "LOG_FAILED");
+    }
+  }
+
+  /** For an event said under a claim: the id of what it came of, or what to refuse it with. */
+  causeOf(socket: HubSocket, option: unknown): { readonly cause: string } | ErrorCode {
+    const claim = ClaimOption.safeParse(option);
+    if (!claim.success) return "MESSAGE_INVALID";
+    const cause = this.#groups.get(this.#nameOf(socket, claim.data.group))?.causeOf(socket, claim.data);
+    return cause === undefined ? "LEASE_LOST" : { cause };
+  }
+
+  /** For `hub:groups`. */
+  async list(socket: HubSocket): Promise<GroupsReply> {
+    await this.#loaded;
+    const { epoch } = this.#log;
+    const groups = this.#ofRole(socket).map(({ record, claims }) => ({
+      group: record.group,
+      events: record.events,
+      cursor: cursorOf(epoch, claims.position),
+      lag: this.#tools.publisher.head - claims.position,
+      ...claims.counts,
+      members: [...claims.members].map(({ satellite, capacity, claims: held }) => ({
+        satellite,
+        capacity,
+        held: held.size,
+      })),
+    }));
+    return { ok: true, groups };
+  }
+
+  /** For `hub:dead`. */
+  async dead(socket: HubSocket, message: unknown): Promise<DeadReply> {
+    const request = Grouped.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const group = await this.#find(socket, request.data.group);
+    if (group === undefined) return refused("GROUP_UNKNOWN");
+    const dead = [];
+    for (const { offset, reason, attempt, error, by, timeMs } of group.claims.dead().slice(0, mostDead)) {
+      const text = await this.#tools.reader.at(offset);
+      const event: HeardEntry | null = text === undefined ? null : JSON.parse(text);
+      dead.push({
+        offset,
+        reason,
+        attempts: attempt,
+        error,
+        by,
+        time: new Date(timeMs).toISOString(),
+        event,
+      });
+    }
+    return { ok: true, dead };
+  }
+
+  /** For `hub:redrive` and `hub:drop`. */
+  async endDeath(how: "redrive" | "drop", socket: HubSocket, message: unknown): Promise<DoneReply> {
+    const request = Placed.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const group = await this.#find(socket, request.data.group);
+    if (group === undefined) return refused("GROUP_UNKNOWN");
+    return (await group.endDeath(how, request.data.offset)) ? { ok: true } : refused("NOT_DEAD");
+  }
+
+  /** The log has grown. */
+  grown(): void {
+    for (const group of this.#groups.values()) if (group.claims.wantsMore) group.pump();
+  }
+
+  /** The socket is gone. */
+  leave(socket: HubSocket): void {
+    for (const group of this.#groups.values()) group.leave(socket);
+  }
+
+  end(): void {
+    for (const group of this.#groups.values()) group.end();
+  }
+
+  /** What groups have not settled of a key. */
+  *ofKey(key: string): Iterable<{ readonly group: GroupRecord; readonly claim: ClaimRecord }> {
+    for (const { record, claims } of this.#groups.values())
+      for (const claim of claims.ofKey(key)) yield { group: record, claim };
+  }
+
+  async #find(socket: HubSocket, group: string): Promise<WorkGroup | undefined> {
+    await this.#loaded;
+    return this.#groups.get(this.#nameOf(socket, group));
+  }
+
+  async #startOf(from: Cursor | "start" | "now" | { readonly time: string }): Promise<number | undefined> {
+    const { head } = this.#tools.publisher;
+    if (from === "now") return head;
+    if (from === "start") return 0;
+    if (typeof from !== "object") return startAfter(from, this.#log.epoch, head)?.offset;
+    return Math.min(await this.#log.offsetBefore(Date.parse(from.time)), head);
+  }
+
+  /** Takes up what an earlier run of the hub has kept. A group whose events the contract has no more rests. */
+  async #load(): Promise<void> {
+    const prefix = `${this.#contract.name}/`;
+    for (const [name, value] of await this.#log.records(groupRecord(prefix))) {
+      const full = name.slice(groupRecord("").length);
+      const record: GroupRecord = JSON.parse(value);
+      const filter = filterOf(this.#contract, record, record.events, record.rooms, this.#limits);
+      if ("code" in filter) {
+        this.#tools.logger.error({ group: full, code: filter.code }, "a group does not fit the contract");
+        continue;
+      }
+      const claims = [...(await this.#log.records(claimRecord(full))).values()].map(claimFrom);
+      const group = new WorkGroup(full, record, filter, claims, this.#tools);
+      this.#groups.set(full, group);
+      await group.load(claims.filter(({ state }) => state === "held").map(({ offset }) => offset));
+    }
+  }
+
+  #nameOf({ data: { identity } }: HubSocket, group: string): string {
+    return `${this.#contract.name}/${identity.role}/${group}`;
+  }
+
+  #ofRole(socket: HubSocket): WorkGroup[] {
+    const prefix = this.#nameOf(socket, "");
+    return [...this.#groups.values()].filter(({ name }) => name.startsWith(prefix));
+  }
+}
+
+/** Dead events in one answer. */
+const mostDead = 1_000;
+
+const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
+
+const refused = (code: ErrorCode, error?: z.ZodError) =>
+  ({ ok: false, error: errorBody(code, error && issuesOf(error)) }) as const;

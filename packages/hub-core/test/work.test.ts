@@ -1,0 +1,307 @@
+import type { Claim, GroupStatus, HistoryEntry, Receipt, SettledReply } from "@orrery/contracts";
+import { startHub, type TestHub } from "../src/testing.ts";
+import { PlainClient } from "./clients.ts";
+import { house } from "./house.ts";
+
+const contracts = [house];
+const start = (options: object = {}) => startHub({ contracts, ...options });
+const ok = expect.objectContaining({ ok: true });
+const refusedWith = (code: string) => ({ ok: false, error: expect.objectContaining({ code }) });
+
+/** A guest that works, by hand. */
+class Worker extends PlainClient {
+  readonly claims: Claim[] = [];
+  readonly lost: number[] = [];
+  #wake: () => void = () => undefined;
+
+  constructor(hub: TestHub, id: string, role = "guest") {
+    super(`${hub.url}/house`, { role, id, protocol: 1 });
+    this.socket.on("hub:claims", ({ claims }) => {
+      this.claims.push(...claims);
+      this.#wake();
+    });
+    this.socket.on("hub:lost", ({ offsets }) => {
+      this.lost.push(...offsets);
+      this.#wake();
+    });
+  }
+
+  ask<Reply = { ok: boolean }>(message: string, request: object = {}): Promise<Reply> {
+    return this.socket.emitWithAck(message, request);
+  }
+
+  work(options: object = {}) {
+    return this.ask("hub:work", { group: "g", events: ["said"], from: "start", capacity: 10, ...options });
+  }
+
+  /** The next `count` claims, in the order of their offsets. */
+  async claimed(count: number): Promise<Claim[]> {
+    await this.until(() => this.claims.length >= count);
+    return this.claims.splice(0, count).sort((a, b) => a.offset - b.offset);
+  }
+
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+
+  async settle({ offset, token }: Claim, outcome = "done", more: object = {}): Promise<SettledReply> {
+    const settles = [{ offset, token, outcome, ...more }];
+    const reply = await this.ask<{ replies: SettledReply[] }>("hub:settle", { group: "g", settles });
+    return reply.replies[0] as SettledReply;
+  }
+
+  async group(): Promise<GroupStatus | undefined> {
+    return (await this.ask<{ groups: GroupStatus[] }>("hub:groups")).groups[0];
+  }
+
+  async history(key: string): Promise<readonly HistoryEntry[]> {
+    return (await this.ask<{ entries: HistoryEntry[] }>("hub:history", { key })).entries;
+  }
+}
+
+async function worker(hub: TestHub, id: string, options?: object): Promise<Worker> {
+  const made = await new Worker(hub, id).connected();
+  expect(await made.work(options)).toEqual(ok);
+  return made;
+}
+
+/** Says one event for each key. */
+async function say(hub: TestHub, ...keys: readonly string[]): Promise<void> {
+  await using host = await new PlainClient(`${hub.url}/house`, { role: "host", id: "h" }).connected();
+  for (const [place, id] of keys.entries())
+    expect(await host.say("said", { id, text: `${place}` })).toEqual(ok);
+}
+
+const keysOf = (claims: readonly Claim[]) => claims.map(({ event: [, , { subject }] }) => subject);
+
+describe("a group", () => {
+  it("hands each event to one member, as far as members have room, and the rest when they have", async () => {
+    await using hub = await start();
+    await say(hub, "a", "b", "c", "d", "e");
+    await using one = await worker(hub, "one", { capacity: 2 });
+    await using two = await worker(hub, "two", { capacity: 2 });
+    const first = [...(await one.claimed(2)), ...(await two.claimed(2))];
+    expect(new Set(keysOf(first))).toEqual(new Set(["a", "b", "c", "d"]));
+    expect(await one.group()).toMatchObject({ held: 4, waiting: 0, dead: 0, lag: 1 });
+    expect(await one.settle(first[0] as Claim)).toEqual({ ok: true, receipts: [] });
+    expect(keysOf(await one.claimed(1))).toEqual(["e"]);
+    expect(first[0]?.event).toEqual([
+      "said",
+      { id: "a", text: "0" },
+      expect.objectContaining({ subject: "a", offset: 1, attempt: 1 }),
+    ]);
+  });
+
+  it("works events of one key one at a time, in order, others beside it", async () => {
+    await using hub = await start();
+    await say(hub, "a", "a", "a", "b");
+    await using one = await worker(hub, "one");
+    const [first, b] = (await one.claimed(2)) as [Claim, Claim];
+    expect([first.offset, b.offset]).toEqual([1, 4]);
+    await one.settle(first);
+    const [second] = (await one.claimed(1)) as [Claim];
+    expect(second.offset).toBe(2);
+    expect(second.token).toBeGreaterThan(first.token);
+    await one.settle(second);
+    expect((await one.claimed(1))[0]?.offset).toBe(3);
+  });
+
+  it("sees what was said while nobody was there, from where it was first named", async () => {
+    await using hub = await start();
+    await say(hub, "before");
+    const one = await worker(hub, "one", { from: "now" });
+    await one[Symbol.asyncDispose]();
+    await say(hub, "a", "b");
+    await using two = await worker(hub, "two");
+    expect(keysOf(await two.claimed(2))).toEqual(["a", "b"]);
+  });
+
+  it("is refused to members that name other events, and to roles that may not hear them", async () => {
+    await using hub = await start();
+    await using one = await worker(hub, "one");
+    await using two = await new Worker(hub, "two").connected();
+    expect(await two.work({ events: ["said", "free"] })).toEqual(refusedWith("FORBIDDEN"));
+    expect(await two.work({ events: ["waved"] })).toEqual(refusedWith("GROUP_DIFFERS"));
+    expect(await two.work({ capacity: -1 })).toEqual(refusedWith("MESSAGE_INVALID"));
+    await using mute = await new Worker(hub, "m", "mute").connected();
+    expect(await mute.work()).toEqual(refusedWith("FORBIDDEN"));
+    expect(await mute.ask("hub:dead", { group: "g" })).toEqual(refusedWith("GROUP_UNKNOWN"));
+    expect(await one.group()).toMatchObject({ members: [{ satellite: "guest:one" }] });
+  });
+});
+
+describe("a claim", () => {
+  it("that is not renewed goes to somebody else, and its token is refused everywhere", async () => {
+    await using hub = await start();
+    await say(hub, "a");
+    await using one = await worker(hub, "one", { leaseMs: 100, backoffMs: 0 });
+    const [stale] = (await one.claimed(1)) as [Claim];
+    await using two = await worker(hub, "two", { leaseMs: 60_000, backoffMs: 0 });
+    await one.work({ capacity: 0, backoffMs: 0 });
+    const [fresh] = (await two.claimed(1)) as [Claim];
+    expect(one.lost).toEqual([1]);
+    expect(fresh.token).toBeGreaterThan(stale.token);
+    expect(fresh.event[2].attempt).toBe(2);
+    expect(await one.settle(stale)).toEqual(refusedWith("LEASE_LOST"));
+    const held = { group: "g", claims: [{ offset: stale.offset, token: stale.token }] };
+    expect(await one.ask("hub:hold", held)).toEqual({ ok: true, lost: [1] });
+    const claim = { group: "g", offset: stale.offset, token: stale.token };
+    const entry = ["said", { id: "a" }, { id: "x", claim }];
+    const { receipts } = await one.socket.emitWithAck("hub:emit", [entry]);
+    expect(receipts).toEqual([refusedWith("LEASE_LOST")]);
+    expect(await two.settle(fresh)).toEqual(ok);
+    expect(hub.log.head).toBeGreaterThanOrEqual(3);
+  });
+
+  it("lasts while it is renewed", async () => {
+    await using hub = await start();
+    await say(hub, "a");
+    await using one = await worker(hub, "one", { leaseMs: 300 });
+    const [claim] = (await one.claimed(1)) as [Claim];
+    const { offset, token } = claim;
+    const endMs = Date.now() + 1_000;
+    while (Date.now() < endMs) {
+      expect(await one.ask("hub:hold", { group: "g", claims: [{ offset, token }] })).toEqual({
+        ok: true,
+        lost: [],
+      });
+    }
+    expect(await one.settle(claim)).toEqual(ok);
+  });
+
+  it("comes back early when its connection is gone, but not to one that reconnects in time", async () => {
+    await using hub = await start({ limits: { graceMs: 300 } });
+    await say(hub, "a", "b");
+    const gone = await worker(hub, "gone", { capacity: 1, leaseMs: 60_000, backoffMs: 0 });
+    const [lost] = (await gone.claimed(1)) as [Claim];
+    await using stays = await worker(hub, "stays", { capacity: 1, leaseMs: 60_000, backoffMs: 0 });
+    const [kept] = (await stays.claimed(1)) as [Claim];
+    gone.socket.disconnect();
+    stays.socket.disconnect();
+    stays.socket.connect();
+    await stays.connected();
+    const held = [{ offset: kept.offset, token: kept.token }];
+    expect(await stays.work({ leaseMs: 60_000, backoffMs: 0, held })).toMatchObject({ ok: true, lost: [] });
+    const [again] = (await stays.claimed(1)) as [Claim];
+    expect([again.offset, again.event[2].attempt]).toEqual([lost.offset, 2]);
+    expect(await stays.settle(kept)).toEqual(ok);
+  });
+
+  it("is its member's over a restart of the hub, and nobody else's", async () => {
+    await using hub = await start();
+    await say(hub, "a", "b");
+    await using one = await worker(hub, "one", { capacity: 1, leaseMs: 60_000 });
+    const [claim] = (await one.claimed(1)) as [Claim];
+    await hub.stop();
+    await hub.start();
+    await using two = await worker(hub, "two", { leaseMs: 60_000 });
+    expect(keysOf(await two.claimed(1))).toEqual(["b"]);
+    await one.connected();
+    const { offset, token } = claim;
+    expect(await one.work({ leaseMs: 60_000, held: [{ offset, token }] })).toMatchObject({
+      ok: true,
+      lost: [],
+    });
+    const events = [["said", { id: "outcome" }, { id: "of-a" }]];
+    expect(await one.settle(claim, "done", { events })).toMatchObject({
+      ok: true,
+      receipts: [{ id: "of-a" }],
+    });
+    expect(two.claims).toEqual([]);
+  });
+});
+
+describe("settling", () => {
+  it("puts what comes of a claim into the log together with the settle, or neither", async () => {
+    await using hub = await start();
+    await say(hub, "a");
+    await using one = await worker(hub, "one", { capacity: 1 });
+    const [claim] = (await one.claimed(1)) as [Claim];
+    const settle = (...events: unknown[]) => one.settle(claim, "done", { events });
+    expect(await settle(["said", { id: 7 }])).toEqual(refusedWith("DATA_INVALID"));
+    expect(await settle(["waved", { id: "w" }])).toEqual(refusedWith("MESSAGE_INVALID"));
+    const good = ["said", { id: "good" }, { id: "good" }];
+    const reused = ["said", { id: "other" }, { id: claim.event[2].id }];
+    expect(await settle(good, reused)).toEqual(refusedWith("ID_REUSED"));
+    expect(hub.log.head).toBe(1);
+    expect(await settle(good)).toMatchObject({ ok: true, receipts: [{ ok: true, id: "good", offset: 2 }] });
+    expect(await settle(good)).toEqual(refusedWith("LEASE_LOST"));
+    const [outcome] = (await one.claimed(1)) as [Claim];
+    expect(outcome.event).toMatchObject(["said", { id: "good" }, { causationId: claim.event[2].id }]);
+  });
+
+  it("an event that was said under the claim has its cause", async () => {
+    await using hub = await start();
+    await say(hub, "a");
+    await using one = await worker(hub, "one", { capacity: 1 });
+    const [{ offset, token, event }] = (await one.claimed(1)) as [Claim];
+    const entry = ["said", { id: "b" }, { id: "of-a", claim: { group: "g", offset, token } }];
+    const { receipts }: { receipts: Receipt[] } = await one.socket.emitWithAck("hub:emit", [entry]);
+    expect(receipts).toEqual([{ ok: true, id: "of-a", offset: 2 }]);
+    expect((await hub.log.read({ after: 1 })).events[0]).toMatchObject({ cause: event[2].id });
+  });
+
+  it("to try again waits, and after so many attempts it is dead: listed, redriven once, dropped; its key goes on, marked", async () => {
+    await using hub = await start();
+    await say(hub, "a", "a");
+    await using one = await worker(hub, "one", { attempts: 2, backoffMs: 10 });
+    for (const attempt of [1, 2]) {
+      const [claim] = (await one.claimed(1)) as [Claim];
+      expect([claim.offset, claim.event[2].attempt]).toEqual([1, attempt]);
+      expect(await one.settle(claim, "retry", { error: `no ${attempt}` })).toEqual(ok);
+    }
+    const [next] = (await one.claimed(1)) as [Claim];
+    expect([next.offset, next.deadBefore]).toEqual([2, [1]]);
+    const { dead } = await one.ask<{ dead: object[] }>("hub:dead", { group: "g" });
+    expect(dead).toEqual([
+      expect.objectContaining({ offset: 1, reason: "attempts", attempts: 2, error: "no 2", by: "guest:one" }),
+    ]);
+    expect(await one.ask("hub:redrive", { group: "g", offset: 2 })).toEqual(refusedWith("NOT_DEAD"));
+    expect(await one.ask("hub:redrive", { group: "g", offset: 1 })).toEqual({ ok: true });
+    expect(await one.ask("hub:redrive", { group: "g", offset: 1 })).toEqual(refusedWith("NOT_DEAD"));
+    await one.settle(next);
+    const [again] = (await one.claimed(1)) as [Claim];
+    expect([again.offset, again.event[2].attempt]).toEqual([1, 1]);
+    await one.settle(again, "dead", { error: "broken" });
+    expect(await one.ask("hub:drop", { group: "g", offset: 1 })).toEqual({ ok: true });
+    expect(await one.group()).toMatchObject({ waiting: 0, held: 0, dead: 0 });
+    const outcomes = (await one.history("a")).map((entry) =>
+      entry.kind === "attempt" ? [entry.offset, entry.attempt, entry.outcome] : [entry.kind],
+    );
+    expect(outcomes).toEqual([
+      ["event"],
+      ["event"],
+      [1, 1, "retry"],
+      [1, 2, "retry"],
+      [1, 2, "redriven"],
+      [2, 1, "done"],
+      [1, 1, "dead"],
+      [1, 1, "dropped"],
+    ]);
+  });
+
+  it("gives back what is somebody else's, at no cost", async () => {
+    await using hub = await start();
+    await say(hub, "a");
+    await using one = await worker(hub, "one");
+    const [claim] = (await one.claimed(1)) as [Claim];
+    await using two = await worker(hub, "two");
+    await one.settle(claim, "back");
+    expect((await two.claimed(1))[0]?.event[2].attempt).toBe(1);
+  });
+});
+
+it("a history names who has it, and is told of what one may hear only", async () => {
+  await using hub = await start();
+  await say(hub, "a", "a");
+  await using one = await worker(hub, "one");
+  await one.claimed(1);
+  expect(await one.history("a")).toEqual([
+    { kind: "event", event: expect.arrayContaining(["said"]) },
+    { kind: "event", event: expect.arrayContaining(["said"]) },
+    expect.objectContaining({ kind: "attempt", offset: 1, attempt: 1, by: "guest:one", outcome: "held" }),
+    { kind: "waiting", group: "g", offset: 2 },
+  ]);
+  await using mute = await new Worker(hub, "m", "mute").connected();
+  expect(await mute.history("a")).toEqual([]);
+});
