@@ -172,6 +172,28 @@ export function proveEventLog(
     },
   );
 
+  prove(
+    "What came of the same event, under the same id and name, is the same event whatever its data: another attempt's.",
+    async (place) => {
+      const log = await place.open();
+      const first = { ...event(), cause: "c" };
+      await log.append([first]);
+      const repeats = [
+        { ...first, data: '"later"' },
+        { ...first, data: '"later"', event: "delivered" },
+        { ...first, data: '"later"', cause: "d" },
+        event(),
+      ];
+      assert.deepEqual(await log.append(repeats), [
+        { offset: 1, duplicate: true },
+        { error: "ID_REUSED" },
+        { error: "ID_REUSED" },
+        { offset: 2, duplicate: false },
+      ]);
+      assert.deepEqual((await readAll(log))[0], { ...first, offset: 1 });
+    },
+  );
+
   prove("The same id in another contract is another event.", async (place) => {
     const log = await place.open();
     const one = event();

@@ -26,7 +26,7 @@ export interface StoredEvent extends NewEvent {
 }
 
 /**
- * `duplicate`: an event with this id, name and data was there before, and `offset` is its place. `ID_REUSED`: the id is
+ * `duplicate`: an event with this id, name and data, or this id, name and cause, was there before, and `offset` is its place. `ID_REUSED`: the id is
  * that of an event with another name or other data; nothing was appended for it. `WITHHELD`: another event of its whole was.
  */
 export type Appended =
@@ -106,6 +106,7 @@ export interface Retention {
  * - Batches are appended in the order in which `append` was called, without waiting for one another.
  * - An id that is kept is not appended again: the same event answers with the first offset and `duplicate`, also within
  *   one batch; another event under that id answers `ID_REUSED`, and the rest of its batch is appended.
+ * - What came of the same event, under the same id and name, is the same event whatever its data: another attempt's.
  * - The same id in another contract is another event.
  * - Of `latest` events, only the newest per contract, event and key is read; its offset is that of the newest.
  * - `head` is the offset of the newest event appended, 0 in an empty log, and does not move back.

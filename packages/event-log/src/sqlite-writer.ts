@@ -47,7 +47,7 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
   const insert = db.prepare(
     "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (contract, id) DO NOTHING",
   );
-  const find = db.prepare("SELECT offset, event, data FROM events WHERE contract = ? AND id = ?");
+  const find = db.prepare("SELECT offset, event, data, cause FROM events WHERE contract = ? AND id = ?");
   const forget = db.prepare(
     `DELETE FROM events INDEXED BY latest
      WHERE latest = 1 AND contract = ? AND event = ? AND key IS ? AND offset < ?`,
@@ -83,7 +83,8 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
     );
     if (changes === 0) {
       const first = find.get(contract, id);
-      const isSame = first.event === event && first.data === data;
+      const isOfSameCause = cause !== null && first.cause === cause;
+      const isSame = first.event === event && (first.data === data || isOfSameCause);
       return isSame ? { offset: first.offset, duplicate: true } : { error: "ID_REUSED" };
     }
     if (latest === 1) forget.run(contract, event, key, offset);

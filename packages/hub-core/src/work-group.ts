@@ -1,4 +1,12 @@
-import { type Claim, type ClaimToken, type Contract, type HeardEntry, OrreryError } from "@orrery/contracts";
+import {
+  type Accepted,
+  type Claim,
+  type ClaimToken,
+  type Contract,
+  type HeardEntry,
+  nameOf,
+  OrreryError,
+} from "@orrery/contracts";
 import type { Filter, NewEvent, RecordChange } from "@orrery/event-log";
 import type { HubSocket } from "./audience.ts";
 import type { Change } from "./claim-outcome.ts";
@@ -43,6 +51,15 @@ export const groupRecord = (name: string): string => `work/${name}`;
 export const claimRecord = (name: string, offset?: number): string =>
   offset === undefined ? `claim/${name}/` : `claim/${name}/${offset}`;
 
+/** The end of a claim that is on disk, or on its way there. */
+interface Settled {
+  /** The satellite that said it. */
+  readonly by: string;
+  readonly receipts: Promise<readonly Accepted[]>;
+}
+
+/** Settles that are remembered, at most twice so many. */
+const remembered = 5_000;
 /** Before a round that the log refused is tried again. Milliseconds. */
 const restMs = 1_000;
 /** A longer timer fires at once. Milliseconds. */
@@ -67,6 +84,9 @@ export class WorkGroup {
   #page: { readonly entries: readonly HeardEntry[]; readonly through: number; next: number } | undefined;
   /** Events that were looked at since the last round. */
   readonly #fresh = new Map<number, HeardEntry>();
+  /** What was settled just now, by its token. */
+  #settled = new Map<number, Settled>();
+  #settledBefore: ReadonlyMap<number, Settled> = new Map();
   /** What is to be told of, with the next round. */
   #facts: NewEvent[] = [];
   #isRunning = false;
@@ -134,13 +154,28 @@ export class WorkGroup {
 
   /**
    * Ends a claim and says what came of it, in one commit. Answers with the receipts of `events`; undefined where the claim is
-   * not the satellite's. Rejects where the log refuses, or one of the events is `ID_REUSED`: then it is held as before.
+   * not the satellite's. Rejects where the log refuses, or one of the events is `ID_REUSED`: then it is held as before. Said
+   * again while it is written, or soon after, since the answer got lost, it has the same answer.
    */
-  async settle(socket: HubSocket, claim: Parameters<Claims["settle"]>[1], events: readonly NewEvent[]) {
+  settle(
+    socket: HubSocket,
+    claim: Parameters<Claims["settle"]>[1],
+    events: readonly NewEvent[],
+  ): Promise<readonly Accepted[]> | undefined {
+    const said = this.#saidOf(socket, claim);
+    if (said !== undefined) return said.receipts;
     const change = this.#claims.settle(socket.id, claim, Date.now());
     if (change === undefined) return undefined;
-    const receipts = await this.#write(change, this.#ids.get(change.offset), events);
-    return receipts.slice(0, events.length);
+    const receipts = this.#write(change, this.#ids.get(change.offset), events).then((all) =>
+      all.slice(0, events.length),
+    );
+    this.#remember(claim.token, { by: change.by, receipts });
+    return receipts;
+  }
+
+  /** Whether it has settled that, and may not know yet. */
+  hasSettled(socket: HubSocket, claim: ClaimToken): boolean {
+    return this.#saidOf(socket, claim) !== undefined;
   }
 
   /** Gives a dead event a new life, or forgets it. Whether it was dead. */
@@ -157,14 +192,17 @@ export class WorkGroup {
     this.#isDue = true;
     if (this.#isRunning || this.#tools.isClosing()) return;
     this.#isRunning = true;
-    this.#run()
-      .catch((error) => {
+    this.#run().then(
+      () => {
+        this.#isRunning = false;
+        if (this.#isDue) this.pump();
+      },
+      (error) => {
+        this.#isRunning = false;
         this.#tools.logger.error({ err: error, group: this.name }, "the log failed a group");
         this.#wakeIn(restMs);
-      })
-      .finally(() => {
-        this.#isRunning = false;
-      });
+      },
+    );
   }
 
   /** Nothing is handed over any more. */
@@ -303,6 +341,22 @@ export class WorkGroup {
       this.pump();
       throw error instanceof OrreryError ? error : new OrreryError("LOG_FAILED", { cause: error });
     }
+  }
+
+  #saidOf(socket: HubSocket, { token }: ClaimToken): Settled | undefined {
+    const said = this.#settled.get(token) ?? this.#settledBefore.get(token);
+    return said?.by === nameOf(socket.data.identity) ? said : undefined;
+  }
+
+  /** What the log refused is forgotten: it can be said again. */
+  #remember(token: number, settled: Settled): void {
+    if (this.#settled.size >= remembered) {
+      this.#settledBefore = this.#settled;
+      this.#settled = new Map();
+    }
+    const all = this.#settled;
+    all.set(token, settled);
+    settled.receipts.catch(() => all.delete(token));
   }
 
   #tell(change: Change, id: string | undefined): void {

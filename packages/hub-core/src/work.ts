@@ -137,11 +137,11 @@ export class WorkGroups {
     admit: Admit,
   ): Promise<SettledReply> {
     const cause = group.causeOf(socket, { offset, token });
-    if (cause === undefined) return refused("LEASE_LOST");
+    if (cause === undefined && !group.hasSettled(socket, { offset, token })) return refused("LEASE_LOST");
     if (events.length > 0 && outcome !== "done") return refused("MESSAGE_INVALID");
     const admitted: NewEvent[] = [];
     for (const entry of events) {
-      const result = admit(entry, cause);
+      const result = admit(entry, cause ?? "");
       if ("code" in result) return { ok: false, error: result as never };
       // What is not on disk cannot be there together with the settle.
       if (!isKept(result)) return refused("MESSAGE_INVALID");

@@ -156,10 +156,10 @@ describe("a claim", () => {
   it("lasts while it is renewed", async () => {
     await using hub = await start();
     await say(hub, "a");
-    await using one = await worker(hub, "one", { leaseMs: 300 });
+    await using one = await worker(hub, "one", { leaseMs: 2_000 });
     const [claim] = (await one.claimed(1)) as [Claim];
     const { offset, token } = claim;
-    const endMs = Date.now() + 1_000;
+    const endMs = Date.now() + 4_500;
     while (Date.now() < endMs) {
       expect(await one.ask("hub:hold", { group: "g", claims: [{ offset, token }] })).toEqual({
         ok: true,
@@ -170,7 +170,7 @@ describe("a claim", () => {
   });
 
   it("comes back early when its connection is gone, but not to one that reconnects in time", async () => {
-    await using hub = await start({ limits: { graceMs: 300 } });
+    await using hub = await start({ limits: { graceMs: 3_000 } });
     await say(hub, "a", "b");
     const gone = await worker(hub, "gone", { capacity: 1, leaseMs: 60_000, backoffMs: 0 });
     const [lost] = (await gone.claimed(1)) as [Claim];
@@ -225,7 +225,8 @@ describe("settling", () => {
     expect(await settle(good, reused)).toEqual(refusedWith("ID_REUSED"));
     expect(hub.log.head).toBe(1);
     expect(await settle(good)).toMatchObject({ ok: true, receipts: [{ ok: true, id: "good", offset: 2 }] });
-    expect(await settle(good)).toEqual(refusedWith("LEASE_LOST"));
+    // The answer may have got lost.
+    expect(await settle(good)).toMatchObject({ ok: true, receipts: [{ ok: true, id: "good", offset: 2 }] });
     const [outcome] = (await one.claimed(1)) as [Claim];
     expect(outcome.event).toMatchObject(["said", { id: "good" }, { causationId: claim.event[2].id }]);
   });
