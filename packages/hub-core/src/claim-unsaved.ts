@@ -8,7 +8,9 @@ export class Unsaved<E extends { readonly record: ClaimRecord }> {
   /** That on disk. */
   #position: number;
   /** Those behind it that nothing has happened to, in their order. They would be looked at again. */
-  readonly #looked: E[] = [];
+  #looked: E[] = [];
+  /** So many of them were taken. */
+  #taken = 0;
   readonly #changed = new Set<E>();
 
   constructor(position: number) {
@@ -38,10 +40,20 @@ export class Unsaved<E extends { readonly record: ClaimRecord }> {
     isWritable: (entry: E) => boolean,
   ): { readonly position: number; readonly entries: readonly E[] } | undefined {
     const upTo = given.reduce((most, { record }) => Math.max(most, record.offset), this.#position);
-    const behind = this.#looked.findIndex(({ record }) => record.offset > upTo);
-    const [count, reached] =
-      behind < 0 ? [this.#looked.length, position] : [behind, (this.#looked[behind] as E).record.offset - 1];
-    for (const entry of this.#looked.splice(0, count)) this.#changed.add(entry);
+    for (
+      let next = this.#looked[this.#taken];
+      next && next.record.offset <= upTo;
+      next = this.#looked[this.#taken]
+    ) {
+      this.#changed.add(next);
+      this.#taken += 1;
+    }
+    const behind = this.#looked[this.#taken];
+    const reached = behind === undefined ? position : behind.record.offset - 1;
+    if (this.#taken * 2 > this.#looked.length) {
+      this.#looked = this.#looked.slice(this.#taken);
+      this.#taken = 0;
+    }
     for (const entry of given) this.#changed.delete(entry);
     const entries = [...this.#changed].filter(isWritable);
     const isFarBehind = reached - this.#position >= unsavedPlaces;

@@ -1,13 +1,7 @@
 import type { ClaimToken, Outcome } from "@orrery/contracts";
 import { type Change, type ClaimRules, dropped, over, redriven, settled } from "./claim-outcome.ts";
 import { ClaimQueue } from "./claim-queue.ts";
-import {
-  baseOf,
-  type ClaimRecord,
-  type DeadRecord,
-  type HeldRecord,
-  type WaitingRecord,
-} from "./claim-record.ts";
+import type { ClaimRecord, DeadRecord, HeldRecord, WaitingRecord } from "./claim-record.ts";
 import { Unsaved } from "./claim-unsaved.ts";
 import { Heap } from "./heap.ts";
 import { type Member, Members } from "./members.ts";
@@ -27,7 +21,7 @@ export interface Joining {
 /** A claim that is given out. */
 export interface HandOver extends ClaimToken {
   readonly event: string;
-  readonly key?: string;
+  readonly key?: string | undefined;
   /** The member's connection. */
   readonly member: string;
   readonly satellite: string;
@@ -75,10 +69,11 @@ const defaultMostWaiting = 10_000;
  *
  * Memory and disk. `handOver`, `settle`, `redrive` and `drop` begin something that counts when it is on disk: what they
  * concern is set aside until then, nobody else gets it, it does not expire, and nothing of its key passes it. The caller
- * writes what they return and then says `commit` or, where the log refused it, `abort`. There is one round of hand-overs at
- * a time, and any number of changes. What they return has to be written in the order in which it was begun, or together,
- * rounds first. Everything else counts at once, and goes to disk with the next round, before anything that follows from
- * it: what was looked at, what has expired, renewed leases. A crash before that only undoes it, and it happens again.
+ * writes what they return, then says `commitRound` or `commit`, and where the log refused it `abortRound` or `abort`. There is
+ * one round of hand-overs at a time, and any number of changes; what they return is written in the order in which it was
+ * begun, or together, rounds first. Everything else counts at once, and goes to disk with the next round, before anything
+ * that follows from it: what was looked at, what has expired, renewed leases. A crash before that only undoes it, and it
+ * happens again.
  */
 export class Claims {
   readonly #rules: ClaimRules;
@@ -111,7 +106,7 @@ export class Claims {
     this.#position = kept.position;
     this.#unsaved = new Unsaved(kept.position);
     this.#token = kept.token;
-    for (const record of [...records].sort((a, b) => a.offset - b.offset)) this.#restore(record);
+    for (const record of records) this.#restore(record);
   }
 
   /** Everything up to it was looked at. */
@@ -144,8 +139,7 @@ export class Claims {
   look(offset: number, event: string, key?: string): void {
     if (offset <= this.#position || this.#entries.has(offset)) return;
     this.#position = offset;
-    const base = key === undefined ? { offset, event } : { offset, event, key };
-    const entry = { record: { ...base, attempt: 0, state: "waiting", dueMs: 0 } } satisfies Entry;
+    const entry: Entry = { record: { offset, event, key, attempt: 0, state: "waiting", dueMs: 0 } };
     this.#add(entry);
     this.#queue.insert(entry);
     this.#unsaved.look(entry);
@@ -208,7 +202,7 @@ export class Claims {
 
   /**
    * Gives out what is due, in the order of the log, each to the member whose turn it is. Undefined: nothing to write, or the
-   * last round is not on disk yet. Ask again after everything else that was said here.
+   * last round is not on disk yet. Ask again after everything else that was said here, the end of a round included.
    */
   handOver(nowMs: number): Round | undefined {
     this.#queue.passTime(nowMs);
@@ -250,8 +244,8 @@ export class Claims {
   abortRound(): void {
     const { given, saved } = this.#endRound();
     for (const { entry, before } of given) this.#putBack(entry, before);
-    for (const entry of saved)
-      if (this.#entries.get(entry.record.offset) === entry) this.#unsaved.change(entry);
+    const isThere = (entry: Entry) => this.#entries.get(entry.record.offset) === entry;
+    for (const entry of saved.filter(isThere)) this.#unsaved.change(entry);
   }
 
   /** Ends a claim. Undefined: it is not the member's any more (`LEASE_LOST`). */
@@ -361,28 +355,20 @@ export class Claims {
   }
 
   #give(entry: Entry, member: Member, nowMs: number): HandOver {
-    const { record } = entry;
+    const { offset, event, key, attempt: before, backBy: formerly } = entry.record;
     const { id, satellite, leaseMs } = member;
+    const attempt = before + 1;
+    // Where it has been round, whoever gives it back now is the first again.
+    const backBy = formerly?.includes(satellite) ? undefined : formerly;
     this.#queue.block(entry);
     this.#token += 1;
-    const [attempt, token] = [record.attempt + 1, this.#token];
-    const held = {
-      ...baseOf(record),
-      attempt,
-      state: "held",
-      token,
-      by: satellite,
-      untilMs: nowMs + leaseMs,
-    } as const;
-    // Where it has been round, whoever gives it back now is the first again.
-    const { backBy } = record;
-    const isAround = backBy === undefined || backBy.includes(satellite);
-    this.#set(entry, isAround ? held : { ...held, backBy });
+    const [token, untilMs] = [this.#token, nowMs + leaseMs];
+    this.#set(entry, { offset, event, key, attempt, backBy, state: "held", token, by: satellite, untilMs });
     entry.member = member;
     entry.writing = "round";
-    this.#members.give(member, record.offset);
+    this.#members.give(member, offset);
     const deadBefore = this.#queue.deadBefore(entry);
-    return { ...baseOf(record), attempt, token, member: id, satellite, leaseMs, deadBefore };
+    return { offset, event, key, token, member: id, satellite, attempt, leaseMs, deadBefore };
   }
 
   /** It is on disk that the member has it. The record need not say that the lease is a little longer. */

@@ -290,6 +290,18 @@ describe("what goes to disk with a round", () => {
     });
   });
 
+  it("is nothing of a claim whose end is being written: it would be there again afterwards", () => {
+    const { claims, join, handOver } = group();
+    join("d1", 1);
+    claims.look(1, "pickup");
+    const claim = first(handOver(0));
+    claims.hold("d1", [claim], 1);
+    const change = claims.settle("d1", { ...claim, outcome: "done" }, 2);
+    expect(claims.handOver(2)).toBeUndefined();
+    claims.commit(change as NonNullable<typeof change>);
+    expect(claims.handOver(2)).toBeUndefined();
+  });
+
   it("is the position alone when nothing was of interest for long", () => {
     const { claims } = group();
     claims.lookedThrough(999);
