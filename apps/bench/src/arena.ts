@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -51,6 +52,7 @@ export class Arena implements AsyncDisposable {
 
   constructor(plan: Plan) {
     this.#plan = plan;
+    setMaxListeners(0, plan.signal); // one for each process
   }
 
   /** One of the listeners is in the emitters' process, and connects last: what it hears, the others were sent before. */
@@ -78,9 +80,9 @@ export class Arena implements AsyncDisposable {
   }
 
   /** A directory for a log, gone with the arena. Not the system's temporary one: that may be memory, where a disk is to be measured. */
-  async directory(): Promise<string> {
-    await mkdir(outDirectory, { recursive: true });
-    const directory = await mkdtemp(join(outDirectory, "log-"));
+  async directory(parent: string = outDirectory): Promise<string> {
+    await mkdir(parent, { recursive: true });
+    const directory = await mkdtemp(join(parent, "log-"));
     this.#directories.push(directory);
     return directory;
   }

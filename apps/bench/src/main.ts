@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import type { Plan } from "./arena.ts";
 import { behind } from "./questions/behind.ts";
 import { catchUp } from "./questions/catch-up.ts";
+import { claims } from "./questions/claims.ts";
 import { dropOuts } from "./questions/drop-outs.ts";
 import { fanOut } from "./questions/fan-out.ts";
 import { ingest } from "./questions/ingest.ts";
@@ -21,6 +22,7 @@ const questions: readonly Question[] = [
   restart,
   dropOuts,
   stalled,
+  claims,
 ];
 
 const usage = `npm run bench -- [question …] [--rounds 5] [--quick] [--profile]

@@ -1,6 +1,7 @@
 import type { Plan } from "../src/arena.ts";
 import { behind } from "../src/questions/behind.ts";
 import { catchUp } from "../src/questions/catch-up.ts";
+import { claims } from "../src/questions/claims.ts";
 import { dropOuts } from "../src/questions/drop-outs.ts";
 import { fanOut } from "../src/questions/fan-out.ts";
 import { ingest } from "../src/questions/ingest.ts";
@@ -64,4 +65,24 @@ it("brings everything to a reader that stopped for a while, and to those beside 
     "Orrery, all read",
     "bare relay",
   ]);
+}, 60_000);
+
+const groups = ["Orrery, keyed", "Orrery, unordered"];
+
+it("hands out and settles every event once, beside the peers that are installed", async () => {
+  const servers = labelled(await claims.answer(smallest), "server");
+  expect(servers.filter((server) => groups.includes(server ?? ""))).toEqual([...groups, ...groups]);
+}, 120_000);
+
+it("hands out and settles events without the peers, and says how to get them", async () => {
+  const { PATH } = process.env;
+  process.env.PATH = "";
+  try {
+    const rows = await claims.answer(smallest);
+    expect(labelled(rows, "server")).toEqual([...groups, ...groups]);
+    const said = rows.flatMap(({ verdicts }) => verdicts).join("\n");
+    expect(said).toMatch(/apt-get install redis-server.*apt-get install postgresql/s);
+  } finally {
+    process.env.PATH = PATH;
+  }
 }, 60_000);

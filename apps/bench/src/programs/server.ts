@@ -9,6 +9,7 @@ import { createHub } from "@orrery/hub-core";
 import { answerParent } from "../child.ts";
 import { clockMs } from "../clock.ts";
 import { Dropper } from "../dropper.ts";
+import { jobs } from "../jobs.ts";
 import { bareRelay } from "../peers/bare-relay.ts";
 
 /** `bare` and `recovering`: Socket.IO as it comes, and with its `connectionStateRecovery`. */
@@ -28,7 +29,7 @@ async function startOrrery(directory: string): Promise<Server> {
   const startMs = performance.now();
   const log = await openSqliteLog({ file: join(directory, "events.db") });
   const openMs = performance.now() - startMs;
-  createHub({ contracts: [parcels], log, server: httpServer });
+  createHub({ contracts: [parcels, jobs], log, server: httpServer });
   return { log, openMs };
 }
 
