@@ -39,19 +39,40 @@ interface EventBase<Data extends z.ZodObject, Role extends string> {
   readonly hear: { readonly [R in Role]?: Scope };
 }
 
-/** One event of a contract. `key` is the property of data for which order, and `latest`, are kept. */
+/**
+ * One event of a contract. `key` is the property of data for which order, and `latest`, are kept. One with a `reply`, a zod
+ * object of plain JSON as well, is a question: it is asked and answered, not emitted and heard. `emit` says who may ask it,
+ * `hear` who may be asked.
+ */
 export type EventDefinition<Data extends z.ZodObject = z.ZodObject, Role extends string = string> =
-  | (EventBase<Data, Role> & { readonly keep: "log" | "none"; readonly key?: StringProperty<Data> })
-  | (EventBase<Data, Role> & { readonly keep: "latest"; readonly key: StringProperty<Data> });
+  | (EventBase<Data, Role> & {
+      readonly keep: "log";
+      readonly key?: StringProperty<Data>;
+      readonly reply?: never;
+    })
+  | (EventBase<Data, Role> & {
+      readonly keep: "latest";
+      readonly key: StringProperty<Data>;
+      readonly reply?: never;
+    })
+  | (EventBase<Data, Role> & {
+      readonly keep: "none";
+      readonly key?: StringProperty<Data>;
+      readonly reply?: z.ZodObject;
+    });
 
 type DataSchemas = { readonly [event: string]: z.ZodObject };
 type Keeps = { readonly [event: string]: Keep };
+type Replies = { readonly [event: string]: unknown };
+/** What the compiler finds where an event has no `reply` is `unknown`. */
+type ReplyFound<Found> = Found extends z.ZodObject ? Found : undefined;
 
 /** The events of one domain, who says and hears them, and what is kept. Made by `defineContract`. */
 export interface Contract<
   Role extends string = string,
   Schemas extends DataSchemas = DataSchemas,
   Kept extends Keeps = Keeps,
+  Replied extends Replies = { readonly [event: string]: z.ZodObject | undefined },
 > {
   /** The Socket.IO namespace is `/<name>`. */
   readonly name: string;
@@ -59,15 +80,25 @@ export interface Contract<
   readonly version: string;
   readonly roles: readonly Role[];
   readonly events: {
-    readonly [N in keyof Schemas]: EventRuntime<Schemas[N], N extends keyof Kept ? Kept[N] : Keep>;
+    readonly [N in keyof Schemas]: EventRuntime<
+      Schemas[N],
+      N extends keyof Kept ? Kept[N] : Keep,
+      N extends keyof Replied ? ReplyFound<Replied[N]> : undefined
+    >;
   };
 }
 
 /** An event definition as it is read: the compiler has checked its names, so they are plain strings. */
-export interface EventRuntime<Data extends z.ZodObject = z.ZodObject, Kept extends Keep = Keep> {
+export interface EventRuntime<
+  Data extends z.ZodObject = z.ZodObject,
+  Kept extends Keep = Keep,
+  Reply extends z.ZodObject | undefined = z.ZodObject | undefined,
+> {
   readonly summary: string;
   readonly data: Data;
   readonly keep: Kept;
+  /** Of a question; undefined for all others. */
+  readonly reply: Reply;
   readonly key?: string;
   readonly rooms?: { readonly [prefix: string]: string };
   readonly emit: { readonly [role: string]: Scope | undefined };
@@ -75,11 +106,27 @@ export interface EventRuntime<Data extends z.ZodObject = z.ZodObject, Kept exten
 }
 
 export type RoleOf<C extends Contract> = C["roles"][number];
-export type EventName<C extends Contract> = keyof C["events"] & string;
-/** What one who says the event gives: properties with a default may be missing. */
-export type DataIn<C extends Contract, N extends EventName<C>> = z.input<C["events"][N]["data"]>;
-/** What one who hears the event gets. */
-export type DataOut<C extends Contract, N extends EventName<C>> = z.output<C["events"][N]["data"]>;
+type AnyName<C extends Contract> = keyof C["events"] & string;
+/** What is emitted and heard: all but the questions. */
+export type EventName<C extends Contract> = {
+  [N in AnyName<C>]: C["events"][N]["reply"] extends z.ZodObject ? never : N;
+}[AnyName<C>];
+/** What is asked and answered: events with a `reply`. */
+export type QuestionName<C extends Contract> = {
+  [N in AnyName<C>]: [C["events"][N]["reply"]] extends [undefined] ? never : N;
+}[AnyName<C>];
+/** What one who says the event, or asks the question, gives: properties with a default may be missing. */
+export type DataIn<C extends Contract, N extends AnyName<C>> = z.input<C["events"][N]["data"]>;
+/** What one who hears the event, or is asked the question, gets. */
+export type DataOut<C extends Contract, N extends AnyName<C>> = z.output<C["events"][N]["data"]>;
+/** What one who answers gives: properties with a default may be missing. */
+export type ReplyIn<C extends Contract, N extends QuestionName<C>> = z.input<
+  NonNullable<C["events"][N]["reply"]>
+>;
+/** What one who has asked gets. */
+export type ReplyOut<C extends Contract, N extends QuestionName<C>> = z.output<
+  NonNullable<C["events"][N]["reply"]>
+>;
 export type KeepOf<C extends Contract, N extends EventName<C>> = C["events"][N]["keep"];
 
 const contractName = /^[a-z][a-z0-9-]{0,62}$/;
@@ -106,15 +153,16 @@ export function defineContract<
   const Role extends string,
   const Schemas extends DataSchemas,
   const Kept extends { readonly [N in keyof Schemas]: Keep },
+  const Replied extends { readonly [N in keyof Schemas]: unknown },
 >(definition: {
   readonly name: string;
   readonly version: string;
   readonly roles: readonly Role[];
   readonly events: { readonly [N in keyof Schemas]: EventDefinition<Schemas[N], NoInfer<Role>> } & {
     readonly [N in keyof Kept]: { readonly keep: Kept[N] };
-  };
-}): Contract<Role, Schemas, Kept> {
-  const contract = definition as unknown as Contract<Role, Schemas, Kept>;
+  } & { readonly [N in keyof Replied]: { readonly reply?: Replied[N] } };
+}): Contract<Role, Schemas, Kept, Replied> {
+  const contract = definition as unknown as Contract<Role, Schemas, Kept, Replied>;
   const faults = contractFaults(contract);
   if (faults.length > 0) throw new OrreryError("CONTRACT_INVALID", { detail: faults.join("; ") });
   return contract;
@@ -131,7 +179,7 @@ function contractFaults({ name, version, roles, events }: Contract): string[] {
     check(wordName.test(role), `role "${role}" is not of the form ${wordName.source}`);
     check(role !== "satellite", `"satellite" is the prefix of every satellite's own room, and no role`);
   }
-  for (const [event, { data, key, keep, rooms = {}, emit, hear }] of Object.entries(events)) {
+  for (const [event, { data, key, keep, reply, rooms = {}, emit, hear }] of Object.entries(events)) {
     const say = (holds: boolean, fault: string) => check(holds, `event "${event}": ${fault}`);
     say(eventName.test(event) && !reserved.includes(event), "the name is reserved or not usable");
     if (!(data instanceof z.ZodObject)) {
@@ -141,6 +189,8 @@ function contractFaults({ name, version, roles, events }: Contract): string[] {
     const properties = Object.keys(data.shape);
     say(key === undefined || properties.includes(key), `key "${key}" is no property of the data`);
     say(keep !== "latest" || key !== undefined, "`latest` needs a key");
+    say(reply === undefined || reply instanceof z.ZodObject, "the reply is no zod object");
+    say(reply === undefined || keep === "none", "a question, which has a reply, is not kept");
     for (const [prefix, property] of Object.entries(rooms)) {
       say(wordName.test(prefix), `room prefix "${prefix}" is not of the form ${wordName.source}`);
       say(

@@ -178,6 +178,48 @@ export const errors = {
     retryable: false,
     remedy: "List the group's dead events; somebody may have redriven it in the meantime.",
   },
+  // Asking: these come in the reply to `hub:ask`, or, of one satellite among several, in its `silent`.
+  IS_A_QUESTION: {
+    message: "The event is a question: it is asked and answered.",
+    retryable: false,
+    remedy: "Use `ask` and `answer`; on the wire `hub:ask` and `hub:answer`.",
+  },
+  NOT_A_QUESTION: {
+    message: "The event is no question: it has no reply.",
+    retryable: false,
+    remedy: "Emit it, or give it a `reply` in the contract.",
+  },
+  NOBODY_THERE: {
+    message: "Nobody is connected there that answers this question, or not any more.",
+    retryable: true,
+    remedy: "Ask again when it is back. One that was lost while it was asked may have acted on the question.",
+  },
+  ANSWER_FAILED: {
+    message: "The satellite could not answer.",
+    retryable: false,
+    remedy: "The message is the answering satellite's own; more is in its log.",
+  },
+  ANSWER_INVALID: {
+    message: "The answer does not fit the contract.",
+    retryable: false,
+    remedy: "`issues` lists each place and what was expected there; the answering satellite has to mend it.",
+  },
+  ANSWERS_TOO_LARGE: {
+    message: "The answers together are too large.",
+    retryable: false,
+    remedy:
+      "Ask fewer satellites at once; the hub's `messageBytes` limit says what all answers together may take.",
+  },
+  QUESTIONS_TOO_MANY: {
+    message: "Too many of your questions are open.",
+    retryable: true,
+    remedy: "Wait for answers before you ask more; the hub's `openQuestions` limit says how many it keeps.",
+  },
+  ANSWERER_BUSY: {
+    message: "The satellite has too many questions to answer, or does not read them.",
+    retryable: true,
+    remedy: "Ask again, later; the hub's `openAnswers` limit says how many may wait for one satellite.",
+  },
   // A running connection: these come as `hub:close` just before the disconnect.
   PACKET_INVALID: {
     message: "The connection carried something that is no Socket.IO packet.",
@@ -201,9 +243,15 @@ export const errors = {
     remedy: "Give each satellite an outbox file of its own.",
   },
   TIMEOUT: {
-    message: "The hub has not answered in time. The event may have happened all the same.",
+    message: "There was no answer in time. What was said or asked may have happened all the same.",
     retryable: true,
-    remedy: "Emit it again with the same id: a repeat makes no second event.",
+    remedy:
+      "Emit it again with the same id: a repeat makes no second event. A question is asked a second time.",
+  },
+  CONNECTION_LOST: {
+    message: "The connection was lost before the answer came.",
+    retryable: true,
+    remedy: "Ask again. The question may have been answered, and acted on, all the same.",
   },
   CLOSED: {
     message: "This satellite was closed.",

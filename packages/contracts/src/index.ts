@@ -8,6 +8,9 @@ export {
   type EventRuntime,
   type Keep,
   type KeepOf,
+  type QuestionName,
+  type ReplyIn,
+  type ReplyOut,
   type RoleOf,
   type Scope,
 } from "./contract.ts";
@@ -22,6 +25,7 @@ export {
 } from "./errors.ts";
 export { uuidv7Source } from "./ids.ts";
 export {
+  eventNames,
   eventOf,
   type Identity,
   isWithin,
@@ -35,6 +39,9 @@ export {
 export {
   type Accepted,
   type Ack,
+  type AnswerRequest,
+  type AskReply,
+  type AskRequest,
   type Claim,
   type ClaimRef,
   type ClaimToken,
@@ -67,6 +74,7 @@ export {
   type Parked,
   type ParkedReply,
   protocolVersion,
+  type QuestionReply,
   type Receipt,
   type ReceiptOf,
   type Refused,
@@ -74,6 +82,8 @@ export {
   type Settle,
   type SettledReply,
   type SettleReply,
+  type ToMany,
+  type ToSatellite,
   type Welcome,
   type WireLimits,
   type WorkReply,

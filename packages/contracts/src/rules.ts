@@ -1,5 +1,5 @@
 // What a contract means for one event and one satellite: key, rooms and rights. Pure, the same in hub and satellite.
-import type { Contract, EventRuntime, Scope } from "./contract.ts";
+import type { Contract, EventName, EventRuntime, Scope } from "./contract.ts";
 
 /** Who a satellite is. */
 export interface Identity {
@@ -20,6 +20,12 @@ export const ownRooms = ({ role, id }: Identity): readonly string[] => [`${role}
 /** A contract's event by a name that may come from anybody; nothing that only the prototype has is an event. */
 export function eventOf(contract: Contract, name: unknown): EventRuntime | undefined {
   return typeof name === "string" && Object.hasOwn(contract.events, name) ? contract.events[name] : undefined;
+}
+
+/** What of a contract is emitted and heard, in its order: its questions are not. */
+export function eventNames<C extends Contract>(contract: C): readonly EventName<C>[] {
+  const names = Object.keys(contract.events).filter((name) => contract.events[name]?.reply === undefined);
+  return names as readonly string[] as readonly EventName<C>[];
 }
 
 /** The value of the event's key, or undefined where it has none. `data` has passed the event's schema. */

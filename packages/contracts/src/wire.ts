@@ -249,6 +249,49 @@ export interface DeadEvent {
   readonly event: HeardEntry | null;
 }
 
+/** Who is asked: one satellite by its name, as in `meta.source`. */
+export interface ToSatellite {
+  /** `driver:d1`. Of several connections under the name, the one is asked that was the last to say that it answers. */
+  readonly satellite: string;
+  readonly role?: never;
+  readonly room?: never;
+}
+
+/** Who is asked: all satellites of a role, or in a room, that answer the question. */
+export type ToMany<Role extends string = string> =
+  | { readonly role: Role; readonly satellite?: never; readonly room?: never }
+  /** `city:recife`: those whose own room it is, and those that have named it in `hub:answer`. */
+  | { readonly room: string; readonly satellite?: never; readonly role?: never };
+
+export interface AskRequest {
+  readonly event: string;
+  readonly data: unknown;
+  readonly to: ToSatellite | ToMany;
+  /** How long answers may take, seen from the hub. Milliseconds, 1 to 60_000, default 5_000. */
+  readonly timeoutMs?: number;
+}
+
+/** What was answered, as answers came, and who did not answer, and why. To one satellite: its answer, or `Refused`. */
+export type AskReply =
+  | {
+      readonly ok: true;
+      readonly answers: readonly { readonly from: string; readonly data: unknown }[];
+      readonly silent: readonly { readonly from: string; readonly error: ErrorBody }[];
+    }
+  | Refused;
+
+/** The connection answers a question from now on. Said again it replaces the rooms. */
+export interface AnswerRequest {
+  readonly event: string;
+  /** Besides the satellite's own rooms, those in which it is asked. */
+  readonly rooms?: readonly string[];
+}
+
+/** What a satellite answers to a `hub:asked`, by the id in its meta; `error`: why it cannot. */
+export type QuestionReply =
+  | { readonly id: string; readonly data: unknown }
+  | { readonly id: string; readonly error: string };
+
 /** What happened to a key: events that were said, and what groups made of them. */
 export type HistoryEntry =
   | { readonly kind: "event"; readonly event: HeardEntry }
@@ -271,7 +314,7 @@ export type GroupsReply = { readonly ok: true; readonly groups: readonly GroupSt
 export type DeadReply = { readonly ok: true; readonly dead: readonly DeadEvent[] } | Refused;
 export type HistoryReply = { readonly ok: true; readonly entries: readonly HistoryEntry[] } | Refused;
 
-/** One event in a `hub:events`: name, data, meta. */
+/** One event in a `hub:events`, or a question: name, data, meta. */
 export type HeardEntry = readonly [event: string, data: unknown, meta: Meta];
 
 /** The first message on a batched connection. */
@@ -317,6 +360,8 @@ export type ServerToClientEvents<C extends Contract = Contract> = {
   "hub:lost": (lost: { readonly group: string; readonly offsets: readonly number[] }) => void;
   /** The hub has ended the membership. */
   "hub:unworked": (ended: { readonly group: string; readonly error: ErrorBody }) => void;
+  /** A question; it is answered with `hub:reply`, on the same connection. */
+  "hub:asked": (question: HeardEntry) => void;
   "hub:close": (error: ErrorBody) => void;
 };
 
@@ -365,4 +410,10 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
   "hub:drop": (request: { readonly group: string; readonly offset: number }, ack: Ack<DoneReply>) => void;
   /** What happened to a key, as far as the role may hear its events. */
   "hub:history": (request: { readonly key: string }, ack: Ack<HistoryReply>) => void;
+  /** Answered when all who were asked have answered, are gone, or had their time. */
+  "hub:ask": (request: AskRequest, ack: Ack<AskReply>) => void;
+  "hub:answer": (request: AnswerRequest, ack: Ack<DoneReply>) => void;
+  "hub:unanswer": (request: { readonly event: string }, ack: Ack<DoneReply>) => void;
+  /** Refused with `ANSWER_INVALID` where it does not fit the contract. One for which nobody waits any more is ignored. */
+  "hub:reply": (reply: QuestionReply, ack: Ack<DoneReply>) => void;
 };

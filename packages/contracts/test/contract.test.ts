@@ -50,6 +50,12 @@ describe("a contract is refused, with every fault named, when", () => {
     ["a key is no property", { events: { e: { ...base, key: "toString" } } }, /key "toString"/],
     ["a room is no property", { events: { e: { ...base, rooms: { r: "nope" } } } }, /room "r" takes "nope"/],
     ["latest has no key", { events: { e: { ...base, keep: "latest" } } }, /`latest` needs a key/],
+    [
+      "a reply is no zod object",
+      { events: { e: { ...base, keep: "none", reply: { id: "string" } } } },
+      /event "e": the reply is no zod/,
+    ],
+    ["a question is kept", { events: { e: { ...base, reply: base.data } } }, /a question.* is not kept/],
     ["a role is unknown", { events: { e: { ...base, hear: { b: "all" } } } }, /"b" is not among the roles/],
     ["own has no room", { events: { e: { ...base, emit: { a: "own" } } } }, /"own" for a needs a room/],
   ])("%s", (_when, change, message) => {

@@ -1,7 +1,10 @@
 import {
   type Contract,
   type ErrorBody,
+  type ErrorCode,
+  type EventRuntime,
   errorBody,
+  errors,
   eventOf,
   type Identity,
   isWithin,
@@ -13,6 +16,7 @@ import {
   scopeOf,
 } from "@orrery/contracts";
 import type { NewEvent } from "@orrery/event-log";
+import type { z } from "zod";
 import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 
@@ -40,8 +44,39 @@ export function admit(
 ): Admitted | ErrorBody {
   const event = eventOf(contract, name);
   if (event === undefined) return errorBody("UNKNOWN_EVENT");
+  if (event.reply !== undefined) return errorBody("IS_A_QUESTION");
   const id = idOf(options, nextId);
   if (typeof id !== "string") return id;
+  return admitted(contract, identity, event, name as string, data, id, limits, nowMs, cause);
+}
+
+/** The same for a question that is asked. */
+export function admitQuestion(
+  contract: Contract,
+  identity: Identity,
+  name: string,
+  data: unknown,
+  limits: Limits,
+  nextId: () => string,
+  nowMs: number,
+): Admitted | ErrorBody {
+  const event = eventOf(contract, name);
+  if (event === undefined) return errorBody("UNKNOWN_EVENT");
+  if (event.reply === undefined) return errorBody("NOT_A_QUESTION");
+  return admitted(contract, identity, event, name, data, nextId(), limits, nowMs);
+}
+
+function admitted(
+  contract: Contract,
+  identity: Identity,
+  event: EventRuntime,
+  name: string,
+  data: unknown,
+  id: string,
+  limits: Limits,
+  nowMs: number,
+  cause?: string,
+): Admitted | ErrorBody {
   const fault = shapeFault(data, limits.depth);
   if (fault !== undefined) return errorBody(fault);
 
@@ -58,7 +93,7 @@ export function admit(
   return {
     contract: contract.name,
     id,
-    event: name as string,
+    event: name,
     ...(key !== undefined && { key }),
     rooms,
     source: nameOf(identity),
@@ -68,6 +103,24 @@ export function admit(
     keep: event.keep,
   };
 }
+
+/** Checks an answer as an event's data is checked. `bytes`: of its text. */
+export function admitReply(
+  schema: z.ZodObject,
+  data: unknown,
+  limits: Limits,
+): { readonly data: unknown; readonly bytes: number } | ErrorBody {
+  const fault = shapeFault(data, limits.depth);
+  if (fault !== undefined) return unfit(fault);
+  const parsed = schema.safeParse(data);
+  if (!parsed.success) return errorBody("ANSWER_INVALID", issuesOf(parsed.error));
+  const text = JSON.stringify(parsed.data);
+  if (isLonger(text, limits.eventBytes)) return unfit("EVENT_TOO_LARGE");
+  return { data: parsed.data, bytes: Buffer.byteLength(text) };
+}
+
+const unfit = (code: ErrorCode): ErrorBody =>
+  errorBody("ANSWER_INVALID", [{ path: "", message: errors[code].message }]);
 
 function idOf(options: unknown, nextId: () => string): string | ErrorBody {
   if (options === undefined) return nextId();

@@ -28,6 +28,10 @@ export function filterOf(
   for (const name of events ?? Object.keys(contract.events)) {
     const event = eventOf(contract, name);
     if (event === undefined) return errorBody("UNKNOWN_EVENT");
+    if (event.reply !== undefined) {
+      if (events !== undefined) return errorBody("IS_A_QUESTION");
+      continue;
+    }
     const scope = scopeOf(event.hear, identity.role);
     if (scope === undefined) {
       if (events !== undefined) return errorBody("FORBIDDEN");
@@ -43,7 +47,8 @@ export function filterOf(
 
 const prefixOf = (room: string): string => room.slice(0, room.indexOf(":"));
 
-function isRoom(contract: Contract, room: string): boolean {
+/** Whether a room's name has a prefix that the contract knows. */
+export function isRoom(contract: Contract, room: string): boolean {
   const prefix = prefixOf(room);
   const isKnown = Object.values(contract.events).some(
     ({ rooms }) => rooms !== undefined && Object.hasOwn(rooms, prefix),

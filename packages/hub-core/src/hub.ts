@@ -29,6 +29,7 @@ import { LogReader } from "./log-reader.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import { hubParser } from "./parser.ts";
 import { Publisher } from "./publish.ts";
+import { Questions } from "./questions.ts";
 import { type Receiver, receive } from "./receive.ts";
 import { Tail } from "./tail.ts";
 import { Turns } from "./turns.ts";
@@ -146,10 +147,12 @@ export function createHub({
     };
     const groups = new WorkGroups(log, limits, tools);
     const history = new History(log, limits, groups, tools);
+    const questions = new Questions(contract, limits, nextId, () => isClosing);
     const receiver: Receiver = {
       contract,
       groups,
       history,
+      questions,
       publisher,
       listening,
       followers,
@@ -176,6 +179,7 @@ export function createHub({
         listening.leave(socket);
         followers.leave(socket);
         groups.leave(socket);
+        questions.leave(socket);
         logger.debug({ ...identity, reason }, "a satellite disconnected");
       });
       // The connection carried something that is no packet: Socket.IO closes it right after this.
@@ -248,6 +252,7 @@ export function createHub({
       clearInterval(watch);
       clearInterval(tell);
       for (const { groups } of served) groups.end();
+      await Promise.all(served.map(({ questions }) => questions.end()));
       await publisher.idle();
       tellReached();
       await letAllGo(io, limits.closeMs);
@@ -304,11 +309,15 @@ function checkContracts(contracts: readonly Contract[]): void {
   for (const { name, events } of contracts) {
     if (names.has(name)) faults.push(`two contracts are called "${name}"`);
     names.add(name);
-    for (const [event, { data }] of Object.entries(events)) {
-      try {
-        z.toJSONSchema(data);
-      } catch (error) {
-        faults.push(`${name}, event "${event}": the data is not plain JSON (${(error as Error).message})`);
+    for (const [event, { data, reply }] of Object.entries(events)) {
+      for (const [part, schema] of Object.entries({ data, reply })) {
+        try {
+          if (schema !== undefined) z.toJSONSchema(schema);
+        } catch (error) {
+          faults.push(
+            `${name}, event "${event}": the ${part} is not plain JSON (${(error as Error).message})`,
+          );
+        }
       }
     }
   }

@@ -25,6 +25,10 @@ export interface Limits extends WireLimits {
   readonly groupWaiting: number;
   /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
   readonly graceMs: number;
+  /** Questions of one connection that wait for answers; past it, `QUESTIONS_TOO_MANY`. */
+  readonly openQuestions: number;
+  /** Questions that wait for one connection's answers; past it, `ANSWERER_BUSY`. */
+  readonly openAnswers: number;
   /**
    * Text that waits for one connection; past it the connection leaves live delivery, is served from the log when it has read
    * what waits, and is not listened to until then. Bytes.
@@ -58,6 +62,8 @@ export const defaultLimits: Limits = {
   groups: 1_000,
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s
+  openQuestions: 256, // answered in 10 ms each these are 25,000 a second; an open one holds some hundred bytes
+  openAnswers: 256, // more only wait for each other
   unsentBytes: 1_048_576, // a page of catch-up and more; a healthy connection holds a few packets
   unsentCheckMs: 100, // at 25 MB/s of events two and a half megabytes, shared by all connections of an audience
   reachedMs: 10_000, // 1,395 vendors that came back had made the hub read the whole log for each: 13 s of CPU

@@ -15,6 +15,7 @@ import type { Limits } from "./limits.ts";
 import type { Listening } from "./listen.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
+import type { Questions } from "./questions.ts";
 import type { WorkGroups } from "./work.ts";
 
 /** What the messages of one contract's satellites are given to. */
@@ -25,6 +26,7 @@ export interface Receiver {
   readonly followers: Followers;
   readonly groups: WorkGroups;
   readonly history: History;
+  readonly questions: Questions;
   readonly limits: Limits;
   readonly nextId: () => string;
   readonly isClosing: () => boolean;
@@ -46,7 +48,7 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
 
 type Ask = (receiver: Receiver, socket: HubSocket, message: unknown) => Promise<unknown>;
 
-/** Messages that are answered when the log has answered. */
+/** Messages that are answered when the log, or, for `hub:ask`, those who were asked have answered. */
 const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
   "hub:follow": ({ followers }, socket, message) => followers.follow(socket, message),
   "hub:unfollow": ({ followers }, socket, message) => followers.unfollow(socket, message),
@@ -63,6 +65,10 @@ const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
   "hub:dead": ({ groups }, socket, message) => groups.dead(socket, message),
   "hub:drop": ({ groups }, socket, message) => groups.endDeath("drop", socket, message),
   "hub:history": ({ history }, socket, message) => history.of(socket, message),
+  "hub:ask": ({ questions }, socket, message) => questions.ask(socket, message),
+  "hub:answer": ({ questions }, socket, message) => questions.answer(socket, message),
+  "hub:unanswer": ({ questions }, socket, message) => questions.unanswer(socket, message),
+  "hub:reply": ({ questions }, socket, message) => questions.reply(socket, message),
 } satisfies Record<string, Ask>);
 
 const isOfGroup = (message: unknown): boolean =>

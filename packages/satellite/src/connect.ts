@@ -4,6 +4,8 @@ import {
   type Cursor,
   type DataIn,
   type DataOut,
+  type DeadEvent,
+  type DeadReply,
   type DoneReply,
   type ErrorBody,
   type EventName,
@@ -11,26 +13,37 @@ import {
   type FollowersReply,
   type FollowRequest,
   type Gap,
+  type GroupStatus,
+  type GroupsReply,
+  type HistoryEntry,
+  type HistoryReply,
   type KeepOf,
   type Meta,
   OrreryError,
   type Parked,
   type ParkedReply,
   protocolVersion,
+  type QuestionName,
   type ReceiptOf,
   type Refused,
+  type ReplyOut,
   type RoleOf,
+  type Welcome,
 } from "@orrery/contracts";
 import { parser } from "@orrery/contracts/packet-text";
 import { io } from "socket.io-client";
 import { openOutboxStore } from "#outbox-store";
+import type { AnswerHandler, AnswerHandlerOf, Answering, AnswerOptions } from "./answerer.ts";
 import { type Connection, type ConnectionInput, type Status, step } from "./connection.ts";
 import { Follower, type FollowHandler } from "./follower.ts";
 import type { Handler } from "./handlers.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { Listener } from "./listener.ts";
 import type { OutboxOptions } from "./outbox-store.ts";
+import { type Answers, type AskManyOptions, type AskOneOptions, Questions } from "./questions.ts";
 import { type SayOptions, Speaker } from "./speaker.ts";
+import type { WorkHandlerOf, Working, WorkOptions } from "./work-context.ts";
+import { Worker, type WorkHandler } from "./worker.ts";
 
 export interface ConnectOptions<C extends Contract> {
   /** Where the hub is: `http://127.0.0.1:4170`. */
@@ -135,11 +148,64 @@ export interface Satellite<C extends Contract> {
   parked(as: string): Promise<readonly Parked[]>;
   /** Hands a parked event out once more. It stays parked until it is handled; `FOLLOWER_AWAY` where nobody follows. */
   redrive(as: string, offset: number): Promise<void>;
+  /**
+   * Works on events together with all satellites of its role that name the same group: each event goes to one of them, one at a
+   * time per key, as long as it has room. A handler that returns has done it, one that throws makes it be tried again, later
+   * each time, perhaps elsewhere, and after `attempts` it is dead, as with `DeadError` at once; then its key goes on. An event
+   * is worked on again wherever that is not known to be over: handlers say what comes of it with the context's `emit` and
+   * `done`, which happen once. One `work` per group and satellite: a second one throws `CONFIG_INVALID`, as does a capacity out
+   * of range; `CLOSED` after `close`.
+   */
+  work<N extends EventName<C>>(
+    events: N | readonly N[],
+    options: WorkOptions,
+    handler: WorkHandlerOf<C, N>,
+  ): Working;
+  /** The groups of this satellite's role, and how they stand. */
+  groups(): Promise<readonly GroupStatus[]>;
+  /** The events that a group has given up. */
+  dead(group: string): Promise<readonly DeadEvent[]>;
+  /** Gives a dead event a new life, once: it is handed out again with its attempts from 1. `NOT_DEAD` where it is not. */
+  redriveDead(group: string, offset: number): Promise<void>;
+  /** Removes a dead event from its group's list for good. `NOT_DEAD` where it is not. */
+  drop(group: string, offset: number): Promise<void>;
+  /** What happened to a key: its events that the role may hear, and what groups made of them. */
+  history(key: string): Promise<readonly HistoryEntry[]>;
+  /**
+   * Asks one satellite, `{ to: { satellite: "driver:d1" } }`, and resolves with its answer; the hub has checked both. Nothing
+   * is kept, and nothing asked again. Rejects with an `OrreryError`: `NOBODY_THERE`, `TIMEOUT`, `ANSWERER_BUSY`,
+   * `ANSWER_FAILED` with the satellite's own words, `ANSWER_INVALID`, `CONNECTION_LOST`, the hub's refusal, or `CLOSED`.
+   */
+  ask<N extends QuestionName<C>>(
+    question: N,
+    data: DataIn<C, N>,
+    options: AskOneOptions,
+  ): Promise<ReplyOut<C, N>>;
+  /**
+   * Asks all satellites of a role, or in a room, that answer the question, this one too if it does. Resolves when all have
+   * answered, or at the end of the time, with the answers that came, and who did not answer. Rejects only where nobody was
+   * asked, or nothing was heard of it any more.
+   */
+  ask<N extends QuestionName<C>>(
+    question: N,
+    data: DataIn<C, N>,
+    options: AskManyOptions<C>,
+  ): Promise<Answers<ReplyOut<C, N>>>;
+  /**
+   * Answers a question with what `handler` returns. What it throws goes to `onError`, and its message to the asker. Several
+   * calls may run at once. One handler per question: a second one throws `CONFIG_INVALID`; `CLOSED` after `close`.
+   */
+  answer<N extends QuestionName<C>>(
+    question: N,
+    handler: AnswerHandlerOf<C, N>,
+    options?: AnswerOptions,
+  ): Answering;
   /** Resolves when the satellite is online and hears all it listens to; rejects when it, or that, was refused, or closed. */
   ready(): Promise<void>;
   /**
-   * Hears nothing more, waits for receipts that are still due, but no longer than `drainMs` (default 2_000), then
-   * disconnects. What has no receipt by then rejects with `CLOSED`.
+   * Hears and takes nothing more, waits for handlers of `work` and `answer` that run and for receipts that are still due, but no longer
+   * than `drainMs` (default 2_000) together, then disconnects. What has no receipt by then rejects with `CLOSED`; what is
+   * still worked on is lost to this satellite, and goes to another one a little later.
    */
   close(options?: { readonly drainMs?: number }): Promise<void>;
 }
@@ -159,6 +225,17 @@ const askMs = 10_000;
 /** Before a connection that the hub ended, or refused for now, is made again. Milliseconds. */
 const reconnectMs = 500;
 
+/** Messages that the hub answers, and that change nothing here. */
+type Question =
+  | "hub:followers"
+  | "hub:forget"
+  | "hub:parked"
+  | "hub:redrive"
+  | "hub:groups"
+  | "hub:dead"
+  | "hub:drop"
+  | "hub:history";
+
 class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   readonly #onStatus: ConnectOptions<C>["onStatus"];
   readonly #socket: HubSocket;
@@ -167,9 +244,11 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   readonly #onError: (error: unknown, meta?: Meta) => void;
   readonly #onGap: (gap: Gap) => void;
   readonly #followers = new Map<string, Follower>();
+  readonly #workers = new Map<string, Worker>();
+  readonly #questions: Questions;
   #connection: Connection = { status: "connecting" };
   #ending: Promise<void> | undefined;
-  #isWelcome = false;
+  #welcome: Welcome | undefined;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
@@ -190,6 +269,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       parser,
     });
     this.#speaker = new Speaker(this.#socket, outboxEvents ?? 10_000, store, this.#onError);
+    this.#questions = new Questions(this.#socket, this.#onError);
     this.#listener = new Listener(this.#socket, {
       from: from ?? "now",
       rooms,
@@ -275,7 +355,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     });
     this.#followers.get(as)?.end(new OrreryError("FOLLOWER_TAKEN_OVER"));
     this.#followers.set(as, follower);
-    if (this.#isWelcome) follower.welcome();
+    if (this.#welcome !== undefined) follower.welcome();
     return {
       as,
       get epoch() {
@@ -302,6 +382,90 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     await this.#ask("hub:redrive", { as, offset });
   }
 
+  work<N extends EventName<C>>(
+    events: N | readonly N[],
+    { group, capacity, leaseMs, attempts, backoffMs, from, rooms, onEnd = this.#onError }: WorkOptions,
+    handler: WorkHandlerOf<C, N>,
+  ): Working {
+    const ended = this.#ended();
+    if (ended !== undefined) throw ended;
+    if (this.#workers.get(group)?.isEnded === false) {
+      const detail = `This satellite works in "${group}" already: stop that first, or change its capacity.`;
+      throw new OrreryError("CONFIG_INVALID", { detail });
+    }
+    const worker = new Worker(this.#socket, {
+      request: {
+        group,
+        events: typeof events === "string" ? [events] : events,
+        ...(leaseMs !== undefined && { leaseMs }),
+        ...(attempts !== undefined && { attempts }),
+        ...(backoffMs !== undefined && { backoffMs }),
+        ...(from !== undefined && { from }),
+        ...(rooms !== undefined && { rooms }),
+      },
+      capacity,
+      handler: handler as unknown as WorkHandler,
+      speaker: this.#speaker,
+      onError: this.#onError,
+      onEnd,
+    });
+    this.#workers.set(group, worker);
+    if (this.#welcome !== undefined) worker.welcome(this.#welcome);
+    return {
+      group,
+      get capacity() {
+        return worker.capacity;
+      },
+      set capacity(changed) {
+        worker.capacity = changed;
+      },
+      ready: () => worker.ready(),
+      stop: () => worker.stop(),
+    };
+  }
+
+  async groups(): Promise<readonly GroupStatus[]> {
+    return (await this.#ask<GroupsReply>("hub:groups", {})).groups;
+  }
+
+  async dead(group: string): Promise<readonly DeadEvent[]> {
+    return (await this.#ask<DeadReply>("hub:dead", { group })).dead;
+  }
+
+  async redriveDead(group: string, offset: number): Promise<void> {
+    await this.#ask("hub:redrive", { group, offset });
+  }
+
+  async drop(group: string, offset: number): Promise<void> {
+    await this.#ask("hub:drop", { group, offset });
+  }
+
+  async history(key: string): Promise<readonly HistoryEntry[]> {
+    return (await this.#ask<HistoryReply>("hub:history", { key })).entries;
+  }
+
+  async ask(question: string, data: unknown, options: AskOneOptions | AskManyOptions<C>): Promise<never> {
+    const ended = this.#ended();
+    if (ended !== undefined) throw ended;
+    const { answers, silent } = await this.#questions.ask(question, data, options);
+    if (options.to.satellite !== undefined) return answers[0]?.data as never;
+    return {
+      answers,
+      silent: silent.map(({ from, error }) => ({ from, error: OrreryError.from(error) })),
+    } as never;
+  }
+
+  answer<N extends QuestionName<C>>(
+    question: N,
+    handler: AnswerHandlerOf<C, N>,
+    { rooms }: AnswerOptions = {},
+  ): Answering {
+    const ended = this.#ended();
+    if (ended !== undefined) throw ended;
+    const request = { event: question, ...(rooms !== undefined && { rooms }) };
+    return this.#questions.answer(request, handler as AnswerHandler);
+  }
+
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
       const refusal = this.#ended() ?? this.#listener.refusal;
@@ -314,9 +478,23 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   async close({ drainMs = 2_000 }: { readonly drainMs?: number } = {}): Promise<void> {
     this.#listener.end();
     for (const follower of this.#followers.values()) follower.end();
-    await this.#speaker.drained(drainMs);
+    const untilMs = performance.now() + drainMs;
+    await this.#stopHandlers(drainMs);
+    await this.#speaker.drained(untilMs - performance.now());
     this.#happened({ kind: "closed" });
     await this.#ending;
+  }
+
+  async #stopHandlers(mostMs: number): Promise<void> {
+    const stopping = [...this.#workers.values()].map((worker) => worker.stop());
+    if (this.#questions.isAnswering) stopping.push(this.#questions.stop());
+    if (stopping.length === 0 || mostMs <= 0) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, mostMs);
+    });
+    await Promise.race([Promise.all(stopping), tooLong]);
+    clearTimeout(timer);
   }
 
   async #unfollow(follower: Follower): Promise<void> {
@@ -325,7 +503,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     const { as } = follower;
     if (this.#followers.get(as) !== follower) return;
     this.#followers.delete(as);
-    if (!this.#isWelcome) return;
+    if (this.#welcome === undefined) return;
     // A connection that is lost meanwhile has ended it as well.
     await new Promise<void>((resolve) => {
       const done = () => {
@@ -342,7 +520,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
    * rejects with its code.
    */
   async #ask<Reply extends { readonly ok: true } | Refused = DoneReply>(
-    message: "hub:followers" | "hub:forget" | "hub:parked" | "hub:redrive",
+    message: Question,
     request: object,
   ): Promise<Extract<Reply, { readonly ok: true }>> {
     for (;;) {
@@ -380,18 +558,22 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   #attach(): void {
     const socket = this.#socket;
     socket.on("connect", () => this.#happened({ kind: "connected" }));
-    socket.on("hub:welcome", ({ limits }) => {
-      this.#isWelcome = true;
+    socket.on("hub:welcome", (welcome) => {
+      this.#welcome = welcome;
       this.#listener.welcome();
       for (const follower of this.#followers.values()) follower.welcome();
-      this.#speaker.welcome(limits);
+      for (const worker of this.#workers.values()) worker.welcome(welcome); // before what is said under its claims
+      this.#speaker.welcome(welcome.limits);
+      this.#questions.welcome(welcome.limits.messageBytes);
       this.#settleReady();
     });
     socket.on("disconnect", (reason) => {
-      this.#isWelcome = false;
+      this.#welcome = undefined;
       this.#listener.lose();
       for (const follower of this.#followers.values()) follower.lose();
+      for (const worker of this.#workers.values()) worker.lose();
       this.#speaker.lose();
+      this.#questions.lose();
       this.#happened({ kind: "disconnected", isByHub: reason === "io server disconnect" });
     });
     socket.on("connect_error", (error) => {
@@ -399,13 +581,16 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       if (told?.code !== undefined) this.#happened({ kind: "told", error: told, isHandshake: true });
     });
     socket.on("hub:gap", (gap) => {
-      if (gap.as === undefined) this.#listener.skip(gap);
+      if (gap.as === undefined && gap.group === undefined) this.#listener.skip(gap);
       this.#onGap(gap);
     });
     socket.on("hub:deliver", (delivery, ack) => {
       this.#followers.get(delivery.as)?.deliver(delivery, this.#onThisConnection(ack));
     });
     socket.on("hub:unfollowed", ({ as, error }) => this.#followers.get(as)?.unfollowed(error));
+    socket.on("hub:claims", ({ group, claims }) => this.#workers.get(group)?.claims(claims));
+    socket.on("hub:lost", ({ group, offsets }) => this.#workers.get(group)?.lost(offsets));
+    socket.on("hub:unworked", ({ group, error }) => this.#workers.get(group)?.unworked(error));
     socket.on("hub:close", (error) => this.#happened({ kind: "told", error, isHandshake: false }));
   }
 
@@ -431,10 +616,12 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
 
   #end(): void {
     clearTimeout(this.#reconnectTimer);
-    this.#socket.disconnect();
     const ended = this.#ended();
+    this.#questions.end(ended);
+    this.#socket.disconnect();
     for (const follower of this.#followers.values())
       follower.end(ended?.code === "CLOSED" ? undefined : ended);
+    for (const worker of this.#workers.values()) worker.end(ended?.code === "CLOSED" ? undefined : ended);
     this.#ending = this.#speaker.end(ended);
     this.#settleReady(ended);
   }
@@ -447,7 +634,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   }
 
   #settleReady(refusal?: OrreryError): void {
-    if (refusal === undefined && !(this.#isWelcome && this.#listener.isSettled)) return;
+    if (refusal === undefined && !(this.#welcome !== undefined && this.#listener.isSettled)) return;
     for (const { resolve, reject } of this.#waitingForReady.splice(0)) {
       if (refusal === undefined) resolve();
       else reject(refusal);

@@ -1,3 +1,4 @@
+export type { AnswerHandlerOf, Answering, AnswerOptions } from "./answerer.ts";
 export {
   type ConnectOptions,
   connect,
@@ -8,4 +9,14 @@ export {
 } from "./connect.ts";
 export type { Status } from "./connection.ts";
 export type { OutboxOptions } from "./outbox-store.ts";
+export type { Answers, AskManyOptions, AskOneOptions, AskOptions } from "./questions.ts";
 export type { SayOptions } from "./speaker.ts";
+export {
+  DeadError,
+  type ReceiptsOf,
+  type SaidEvent,
+  type WorkContext,
+  type WorkHandlerOf,
+  type Working,
+  type WorkOptions,
+} from "./work-context.ts";

@@ -1,7 +1,9 @@
 import {
   type Accepted,
+  type ClaimRef,
   type EmitOptions,
   type EmitReply,
+  type EntryOptions,
   errorBody,
   OrreryError,
   type Receipt,
@@ -12,18 +14,24 @@ import { PacketText } from "@orrery/contracts/packet-text";
 import type { HubSocket } from "./hub-socket.ts";
 import { Outbox, type OutboxEntry } from "./outbox.ts";
 import type { OutboxStore, StoredEntry } from "./outbox-store.ts";
+import { bytesOf, frameBytes, jsonOf, messageEvents, nextTurn, restMs } from "./packing.ts";
 
 export interface SayOptions extends EmitOptions {
   /** After this many milliseconds without a receipt `emit` rejects with `TIMEOUT`. Default: it waits until `close()`. */
   readonly timeoutMs?: number;
 }
 
-/** Events in one message; more gain nothing. */
-const messageEvents = 256;
+/** The claim that an event is said under. */
+export interface Saying {
+  readonly claim: ClaimRef;
+  /** Aborts when the claim is lost. */
+  readonly signal: AbortSignal;
+  /** Whether the hub knows on this connection whose claim it is. Say `resume` when that begins. */
+  readonly mayGo: () => boolean;
+}
+
 /** Messages without an answer; more would only wait in the hub instead of here. */
 const mostOpenMessages = 32;
-/** Before what was refused with a retryable code goes out again. Milliseconds. */
-const restMs = 500;
 
 /** The saying half of a satellite: what has no receipt yet, and when it goes to the hub. */
 export class Speaker {
@@ -58,17 +66,25 @@ export class Speaker {
     if (store !== undefined) this.#untilStored(store.open().then((left) => this.#restore(left)));
   }
 
-  emit(event: string, data: unknown, { id = this.#nextId(), timeoutMs }: SayOptions): Promise<Accepted> {
+  /**
+   * Said under a claim it leaves the outbox when that is lost, rejecting with the signal's reason, and it is not stored:
+   * after a crash whoever gets the claim next says it again.
+   */
+  emit(
+    event: string,
+    data: unknown,
+    { id = this.#nextId(), timeoutMs }: SayOptions,
+    under?: Saying,
+  ): Promise<Accepted> {
     return new Promise((resolve, reject) => {
       if (this.#outbox.size >= this.#outboxEvents) return reject(new OrreryError("OUTBOX_FULL"));
-      let text: string;
-      try {
-        text = JSON.stringify([event, data, { id }]);
-      } catch (cause) {
-        return reject(new OrreryError("DATA_INVALID", { detail: "It is not plain JSON.", cause }));
-      }
-      const entry: OutboxEntry = { id, text, bytes: bytesOf(text), resolve, reject };
-      this.#outbox.add(timeoutMs === undefined ? entry : this.#timed(entry, timeoutMs));
+      const options: EntryOptions = under === undefined ? { id } : { id, claim: under.claim };
+      const text = jsonOf([event, data, options]);
+      const storeId = under === undefined ? id : undefined;
+      const mayGo = under?.mayGo;
+      const entry: OutboxEntry = { storeId, text, bytes: bytesOf(text), events: 1, mayGo, resolve, reject };
+      const isPlain = timeoutMs === undefined && under === undefined;
+      this.#outbox.add(isPlain ? entry : this.#droppable(entry, timeoutMs, under?.signal));
       this.#flushSoon();
     });
   }
@@ -76,6 +92,11 @@ export class Speaker {
   /** The hub is there. */
   welcome(limits: WireLimits): void {
     this.#limits = limits;
+    this.#flush();
+  }
+
+  /** Something that was held back may go by now. */
+  resume(): void {
     this.#flush();
   }
 
@@ -110,9 +131,10 @@ export class Speaker {
 
   #restore(left: readonly StoredEntry[]): void {
     const entries = left.map(({ id, text }) => ({
-      id,
+      storeId: id,
       text,
       bytes: bytesOf(text),
+      events: 1,
       resolve: () => undefined,
       reject: (error: unknown) => {
         if (!(error instanceof OrreryError && error.code === "CLOSED")) this.#onError(error);
@@ -154,8 +176,8 @@ export class Speaker {
       // Half a message: room for what frames the events, and for a limit that counts a little differently.
       const entries = this.#outbox.take(Math.min(messageEvents, batchEvents), messageBytes / 2);
       const [first] = entries;
-      if (first === undefined) continue;
-      if (first.bytes > messageBytes - 1_024) {
+      if (first === undefined) break;
+      if (first.bytes > messageBytes - frameBytes) {
         this.#outbox.drop(first, new OrreryError("EVENT_TOO_LARGE")); // it is alone: `take` found no room beside it
         continue;
       }
@@ -175,8 +197,12 @@ export class Speaker {
       else this.#outbox.drop(entry, OrreryError.from(receipt.error));
     });
     if (again.length > 0) this.#rest(again);
-    if (this.#outbox.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    this.#tellWhenEmpty();
     this.#flush();
+  }
+
+  #tellWhenEmpty(): void {
+    if (this.#outbox.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
 
   /** Everything waits a little, so that the order is kept. */
@@ -194,36 +220,38 @@ export class Speaker {
     this.#restTimer = undefined;
   }
 
-  #timed({ id, text, bytes, resolve, reject }: OutboxEntry, timeoutMs: number): OutboxEntry {
-    const timer = setTimeout(() => this.#outbox.drop(entry, new OrreryError("TIMEOUT")), timeoutMs);
-    const entry: OutboxEntry = {
-      id,
-      text,
-      bytes,
+  /** Leaves the outbox without a receipt when its time is over, or when the signal aborts. */
+  #droppable(
+    entry: OutboxEntry,
+    timeoutMs: number | undefined,
+    signal: AbortSignal | undefined,
+  ): OutboxEntry {
+    const drop = (error: unknown) => {
+      this.#outbox.drop(droppable, error);
+      this.#tellWhenEmpty();
+    };
+    const timer =
+      timeoutMs === undefined ? undefined : setTimeout(() => drop(new OrreryError("TIMEOUT")), timeoutMs);
+    const lose = () => drop(signal?.reason);
+    signal?.addEventListener("abort", lose);
+    const forget = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", lose);
+    };
+    const droppable: OutboxEntry = {
+      ...entry,
       resolve(receipt) {
-        clearTimeout(timer);
-        resolve(receipt);
+        forget();
+        entry.resolve(receipt);
       },
       reject(error) {
-        clearTimeout(timer);
-        reject(error);
+        forget();
+        entry.reject(error);
       },
     };
-    return entry;
+    return droppable;
   }
 }
 
 /** For a hub that answers with too few receipts. */
 const noReceipt: Receipt = { ok: false, error: errorBody("MESSAGE_INVALID") };
-
-const encoder = new TextEncoder();
-
-/** Bytes of UTF-8, or for short texts, where counting is not worth it, the most that they can be. */
-const bytesOf = (text: string): number => (text.length < 512 ? text.length * 3 : encoder.encode(text).length);
-
-/**
- * After everything that is ready to run has run, and without a timer: events that many callers emit upon one receipt
- * still travel in one message.
- */
-const nextTurn: (run: () => void) => void =
-  typeof setImmediate === "function" ? setImmediate : queueMicrotask;

@@ -1,4 +1,4 @@
-import type { Contract, EventName, Meta, RoleOf } from "@orrery/contracts";
+import { type Contract, type EventName, eventNames, type Meta, type RoleOf } from "@orrery/contracts";
 import { connect } from "./connect.ts";
 
 export interface Observed {
@@ -12,7 +12,7 @@ export function observe<C extends Contract>(
   contract: C,
   url: string,
   role: RoleOf<C>,
-  events = Object.keys(contract.events) as readonly EventName<C>[],
+  events = eventNames(contract),
 ) {
   const heard: Observed[] = [];
   const looking = new Set<() => void>();

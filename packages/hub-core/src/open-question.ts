@@ -1,0 +1,56 @@
+import { type AskReply, type ErrorBody, errorBody } from "@orrery/contracts";
+
+type Answered = Extract<AskReply, { readonly ok: true }>;
+
+/**
+ * One question that was asked, of one satellite or of many: who has answered, who is silent and why, and whom it waits for.
+ * It is over when it waits for nobody; what comes after that changes nothing. No clock, no sockets: `Place` is whatever
+ * stands for an asked connection.
+ */
+export class OpenQuestion<Place> {
+  readonly #answers: Answered["answers"][number][] = [];
+  readonly #silent: Answered["silent"][number][] = [];
+  /** Names of the satellites. */
+  readonly #waiting: Map<Place, string>;
+  readonly #mostBytes: number;
+  #bytes = 0;
+
+  /** `mostBytes`: of all answers together; one that comes when there is no room for it is `ANSWERS_TOO_LARGE`. */
+  constructor(asked: Iterable<readonly [place: Place, name: string]>, mostBytes: number) {
+    this.#waiting = new Map(asked);
+    this.#mostBytes = mostBytes;
+  }
+
+  get isOver(): boolean {
+    return this.#waiting.size === 0;
+  }
+
+  /** Whom it waits for. */
+  get waiting(): readonly Place[] {
+    return [...this.#waiting.keys()];
+  }
+
+  get result(): Answered {
+    return { ok: true, answers: this.#answers, silent: this.#silent };
+  }
+
+  /** `data` has passed the reply's schema, `bytes` are those of its text. */
+  answer(place: Place, data: unknown, bytes: number): void {
+    if (this.#bytes + bytes > this.#mostBytes) return this.silence(place, errorBody("ANSWERS_TOO_LARGE"));
+    const from = this.#take(place);
+    if (from === undefined) return;
+    this.#bytes += bytes;
+    this.#answers.push({ from, data });
+  }
+
+  silence(place: Place, error: ErrorBody): void {
+    const from = this.#take(place);
+    if (from !== undefined) this.#silent.push({ from, error });
+  }
+
+  #take(place: Place): string | undefined {
+    const name = this.#waiting.get(place);
+    this.#waiting.delete(place);
+    return name;
+  }
+}
