@@ -1,70 +1,104 @@
-import { type Parcel, parcels } from "@orrery/contracts/parcels";
+import { inspect } from "node:util";
+import { OrreryError } from "@orrery/contracts";
+import { parcels } from "@orrery/contracts/parcels";
 import { connect } from "@orrery/satellite";
+import { Deliveries } from "./deliveries.ts";
+import { Drive } from "./drive.ts";
 import type { JourneyOf } from "./journey.ts";
-import { Rounds } from "./rounds.ts";
+import { Waits } from "./waits.ts";
 
 /**
- * Collects and delivers what vendors ask for, for as long as it runs. It listens from the start of the log, so that one
- * that was away takes up what it never finished; the events' ids make each happen once all the same.
+ * Hand-overs of one parcel before it is dead. Many: what counts here is that drivers have died with it, which is not the
+ * parcel's fault. What is, a refusal of what is said of it, ends it at once.
+ */
+const attempts = 100;
+/** When stopped, what is due within it is done all the same. Milliseconds. */
+const shortMs = 1_000;
+/** The longest stop, so that the process ends within its 4 s. Milliseconds. */
+const stopMs = 3_000;
+
+/**
+ * Works on pickups in the group `drivers`: collects and delivers what it gets, for as long as it runs. Each parcel is with one
+ * driver at a time; the parcels of one that dies go to the others.
  */
 export function startDriver({
   hubUrl,
   driverId,
   journeyOf,
+  capacity,
+  leaseMs,
+  positionMs = 1_000,
   print,
   onFault,
 }: {
   readonly hubUrl: string;
   readonly driverId: string;
   readonly journeyOf: JourneyOf;
+  /** Parcels in hand at once, from the hand-over to the delivery, 1 to 10_000. */
+  readonly capacity: number;
+  /** How long a parcel stays this driver's when the hub does not hear from it. Milliseconds, 100 to 600_000. */
+  readonly leaseMs: number;
+  /** Between two positions. Milliseconds. */
+  readonly positionMs?: number;
+  /** Lines for people; each begins with the driver's id. */
   readonly print: (line: string) => void;
   /** It cannot go on: the hub refused it, or something is wrong in here. */
   readonly onFault: (error: unknown) => void;
 }): { stop(): Promise<void> } {
+  const tell = (line: string) => print(`${driverId} ${line}`);
+  const refused = (reason: OrreryError | undefined) => {
+    tell(`refused: ${reason?.code}`);
+    onFault(reason);
+  };
+  let isStopping = false;
   const satellite = connect(parcels, {
     url: hubUrl,
     role: "driver",
     id: driverId,
-    from: "start",
+    outboxEvents: capacity + 1, // one of each parcel in hand, and a position
     onStatus(status, reason) {
-      if (status === "online") print("connected");
-      if (status === "offline") print("connection lost, reconnecting");
-      if (status !== "refused") return;
-      print(`refused: ${reason?.code}`);
-      onFault(reason);
+      if (status === "online") tell("connected");
+      if (status === "offline" && isStopping) void satellite.close({ drainMs: 0 });
+      else if (status === "offline") tell("connection lost, reconnecting");
+      if (status === "refused") refused(reason);
     },
-    onError: onFault,
-    onGap({ reason }) {
-      if (reason !== "epoch") return; // pickups that are not kept any more are nobody's to collect
-      print("The hub has another log now: starting over with its parcels.");
-      rounds.forget();
+    onError(error, meta) {
+      if (meta === undefined) onFault(error);
+      else tell(`leaves ${meta.subject} for now, ${reasonOf(error)}`);
     },
   });
 
-  const rounds = new Rounds({
-    journeyOf,
-    print,
-    say(event, parcel, atMs) {
-      const id = `${event}:${parcel.parcelId}`;
-      const at = new Date(atMs).toISOString();
-      return event === "in-transit"
-        ? satellite.emit(event, { ...parcel, driverId, collectedAt: at }, { id })
-        : satellite.emit(event, { ...parcel, driverId, deliveredAt: at }, { id });
+  const waits = new Waits({ shortMs });
+  const drive = new Drive({
+    everyMs: positionMs,
+    async tell({ latitude, longitude }) {
+      try {
+        await satellite.emit("position", { driverId, latitude, longitude });
+      } catch (error) {
+        if (!isStopping) onFault(error);
+      }
     },
   });
-
-  satellite
-    .on("pickup", (parcel, { time }) => rounds.pickup(parcel, Date.parse(time)))
-    .on("in-transit", (said, { time }) => rounds.collected(parcelOf(said), Date.parse(time)))
-    .on("delivered", ({ parcelId }) => rounds.delivered(parcelId));
+  const deliveries = new Deliveries({ driverId, journeyOf, waits, drive, print: tell });
+  satellite.work(
+    "pickup",
+    { group: "drivers", capacity, leaseMs, attempts, from: "start", onEnd: refused },
+    (parcel, context) => deliveries.deliver(parcel, context),
+  );
 
   return {
     async stop() {
-      const summary = rounds.stop();
-      await satellite.close();
-      print(summary);
+      isStopping = true;
+      drive.stop();
+      // Without a hub there is nobody to give anything back to: the leases run out.
+      const closed = satellite.close({ drainMs: satellite.status === "online" ? stopMs : 0 });
+      waits.stop(); // after the hub was told to hand over nothing more
+      await closed;
+      tell(`stopped: ${deliveries.summary}`);
     },
   };
 }
 
-const parcelOf = ({ parcelId, vendorId, customer }: Parcel): Parcel => ({ parcelId, vendorId, customer });
+function reasonOf(error: unknown): string {
+  return error instanceof OrreryError ? `${error.code}: ${error.message}` : inspect(error);
+}

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { runMain } from "@orrery/process/testing";
-import { connect } from "@orrery/satellite";
-import { observe } from "@orrery/satellite/testing";
+import { ask, expectEachOnceInOrder, idsOf, observeParcels } from "./orders.ts";
 
 const main = new URL("../src/main.ts", import.meta.url);
 
-const customer = { city: "recife", state: "PE" };
+/** A connection that is gone is given up soon. */
+const limits = { graceMs: 300 };
 
 async function temporaryFile(content: string) {
   const directory = await mkdtemp(join(tmpdir(), "orrery-driver-"));
@@ -18,18 +18,10 @@ async function temporaryFile(content: string) {
   return { path, [Symbol.asyncDispose]: () => rm(directory, { recursive: true }) };
 }
 
-async function ask(url: string, parcelIds: readonly string[]): Promise<void> {
-  const acme = connect(parcels, { url, role: "vendor", id: "acme" });
-  await Promise.all(
-    parcelIds.map((parcelId) => acme.emit("pickup", { parcelId, vendorId: "acme", customer })),
-  );
-  await acme.close();
-}
-
 describe("the driver's process", () => {
   it("plays an order file, reports bad rows with their lines, and ends with code 0 when told to", async () => {
     await using hub = await startHub({ contracts: [parcels] });
-    await using observer = observe(parcels, hub.url, "logger");
+    await using observer = observeParcels(hub.url);
     await using file = await temporaryFile(
       [
         "order_id,vendor_id,customer_city,customer_state,pickup_at,in_transit_at,delivered_at",
@@ -44,48 +36,111 @@ describe("the driver's process", () => {
       driverId: "d1",
       deliveredAt: "2017-07-03T10:13:00.000Z",
     });
-    await driver.lines.seen(/^delivered p-1 to recife \(PE\)$/);
+    await driver.lines.seen(/^d1 delivered p-1 to recife \(PE\)$/);
     driver.send("SIGTERM");
     expect(await driver.ended).toBe(0);
     expect(driver.lines.all).toEqual([
       "orders.csv line 3: pickup_at: expected a time such as 2017-07-01T09:30:00Z, skipped",
-      `Driver d1, for the hub at ${hub.url}`,
-      "connected",
-      "collected p-1 from acme",
-      "delivered p-1 to recife (PE)",
-      "1 collected, 1 delivered, 0 times it was said before",
+      expect.stringMatching(`^Driving as d1 in process \\d+, for the hub at ${hub.url}$`),
+      "d1 connected",
+      "d1 collected p-1 from acme",
+      "d1 delivered p-1 to recife (PE)",
+      "d1 stopped: 1 collected, 1 delivered, 0 taken over, 0 given back",
     ]);
   });
 
   it("waits for a hub that starts later; killed and started again, it delivers each parcel once", async () => {
-    await using hub = await startHub({ contracts: [parcels] });
-    const parcelIds = Array.from({ length: 1_500 }, (_, number) => `p-${number}`);
-    await ask(hub.url, parcelIds);
+    await using hub = await startHub({ contracts: [parcels], limits });
+    await ask(hub.url, idsOf(1_500));
     await hub.stop();
     const env = { HUB_URL: hub.url, DRIVER_PACE_MS: "1", DRIVER_ID: "d-7" };
     {
       await using driver = runMain(main, env);
-      await driver.lines.seen(/^Driver d-7/);
+      await driver.lines.seen(/^Driving as d-7 /);
       await hub.start();
-      await driver.lines.seen(/^delivered/);
+      await driver.lines.seen(/^d-7 delivered/);
       driver.send("SIGKILL");
     }
     await using _again = runMain(main, env);
-    await using observer = observe(parcels, hub.url, "logger");
+    await using observer = observeParcels(hub.url);
     await observer.hears(4_500);
-    await ask(hub.url, ["marker"]);
-    await observer.hears(4_501);
-    expect(new Set(observer.keysOf("delivered"))).toEqual(new Set(parcelIds));
-    expect(new Set(observer.keysOf("in-transit"))).toEqual(new Set(parcelIds));
-    expect(observer.heard.length).toBe(4_501);
+    expectEachOnceInOrder(observer.heard, idsOf(1_500));
+  });
+
+  it("killed with parcels on the road, leaves them to another driver: each is collected and delivered once", async () => {
+    await using hub = await startHub({ contracts: [parcels], limits });
+    await using observer = observeParcels(hub.url);
+    const env = { HUB_URL: hub.url, DRIVER_PACE_MS: "1500" };
+    await using killed = runMain(main, { ...env, DRIVER_ID: "d1" });
+    await using other = runMain(main, { ...env, DRIVER_ID: "d2" });
+    await killed.lines.seen(/^d1 connected/);
+    await other.lines.seen(/^d2 connected/);
+    await ask(hub.url, idsOf(200));
+    await killed.lines.seen(/^d1 collected/, 10);
+    killed.send("SIGKILL");
+    await killed.ended;
+    await observer.hears(600);
+    expectEachOnceInOrder(observer.heard, idsOf(200));
+    expect(killed.lines.matching(/^d1 delivered/)).toEqual([]);
+    expect(other.lines.matching(/^d2 took over/).length).toBeGreaterThanOrEqual(10);
+    await other.lines.seen(/^d2 delivered/, 200);
+  });
+
+  it("says nothing more of a parcel whose lease it has lost, though it does not know yet", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using observer = observeParcels(hub.url);
+    const env = { HUB_URL: hub.url, DRIVER_PACE_MS: "500", DRIVER_LEASE_MS: "600" };
+    await using frozen = runMain(main, { ...env, DRIVER_ID: "d1" });
+    await frozen.lines.seen(/^d1 connected/);
+    await ask(hub.url, ["p-1"]);
+    await frozen.lines.seen(/^d1 collected p-1/);
+    frozen.send("SIGSTOP");
+    await using other = runMain(main, { ...env, DRIVER_ID: "d2" });
+    await other.lines.seen(/^d2 delivered p-1/);
+    frozen.send("SIGCONT");
+    await frozen.lines.seen(/^d1 leaves p-1 for now, LEASE_LOST/);
+    await ask(hub.url, ["p-2"]);
+    await observer.hears(6);
+    expectEachOnceInOrder(observer.heard, ["p-1", "p-2"]);
+    expect(frozen.lines.matching(/delivered p-1/)).toEqual([]);
+  });
+
+  it("is several drivers where it is asked to, each with parcels of its own", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using observer = observeParcels(hub.url);
+    await using driver = runMain(main, { HUB_URL: hub.url, DRIVER_COUNT: "3", DRIVER_PACE_MS: "1" });
+    await driver.lines.seen(/^d[123] connected$/, 3);
+    expect(driver.lines.all[0]).toMatch(/^Driving as d1, d2, d3 in process \d+/);
+    await ask(hub.url, idsOf(30));
+    await observer.hears(90);
+    expectEachOnceInOrder(observer.heard, idsOf(30));
+    const drivers = observer.heard.map(({ data }) => data.driverId).filter(Boolean);
+    expect(new Set(drivers)).toEqual(new Set(["d1", "d2", "d3"]));
+    driver.send("SIGTERM");
+    expect(await driver.ended).toBe(0);
+    expect(driver.lines.matching(/^d[123] stopped/)).toHaveLength(3);
+  });
+
+  it("numbers the drivers of a name", async () => {
+    await using driver = runMain(main, { DRIVER_COUNT: "2", DRIVER_ID: "north" });
+    await driver.lines.seen(/^Driving as north-1, north-2 in process/);
   });
 
   it("ends with code 78 when its environment does not fit", async () => {
-    await using driver = runMain(main, { DRIVER_ID: "no such id", DRIVER_SPEED: "fast" });
+    await using driver = runMain(main, {
+      DRIVER_ID: "no such id",
+      DRIVER_COUNT: "0",
+      DRIVER_CAPACITY: "10001",
+      DRIVER_LEASE_MS: "short",
+      DRIVER_SPEED: "fast",
+    });
     expect(await driver.ended).toBe(78);
     expect(driver.lines.all).toEqual([
       "driver: The environment is not usable.",
       'DRIVER_ID: expected ^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$, got "no such id"',
+      'DRIVER_COUNT: expected a whole number from 1 to 100, got "0"',
+      'DRIVER_CAPACITY: expected a whole number from 1 to 10000, got "10001"',
+      'DRIVER_LEASE_MS: expected a whole number from 100 to 600000, got "short"',
       'DRIVER_SPEED: expected "max" or the seconds that a recorded day takes, such as 60, got "fast"',
     ]);
   });

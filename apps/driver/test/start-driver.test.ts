@@ -1,11 +1,13 @@
-import { type Parcel, parcels } from "@orrery/contracts/parcels";
+import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import type { Order } from "@orrery/order-file";
 import { Lines } from "@orrery/process/testing";
 import { connect } from "@orrery/satellite";
 import { observe } from "@orrery/satellite/testing";
 import { journeysOf } from "../src/journey.ts";
+import { placeOf } from "../src/places.ts";
 import { startDriver } from "../src/start-driver.ts";
+import { ask, expectEachOnceInOrder, idsOf, observeParcels, parcelOf } from "./orders.ts";
 
 const dayMs = 86_400_000;
 const pickupAtMs = Date.parse("2017-07-01T00:00:00Z");
@@ -18,25 +20,24 @@ const orderOf = (parcelId: string, days: { inTransit?: number; delivered?: numbe
   ...(days.inTransit !== undefined && { inTransitAtMs: pickupAtMs + days.inTransit * dayMs }),
   ...(days.delivered !== undefined && { deliveredAtMs: pickupAtMs + days.delivered * dayMs }),
 });
-const idsOf = (count: number) => Array.from({ length: count }, (_, number) => `p-${number}`);
 
-/** Says one pickup each, as acme. */
-async function ask(url: string, parcelIds: readonly string[]): Promise<void> {
-  const acme = connect(parcels, { url, role: "vendor", id: "acme" });
-  const parcelOf = (parcelId: string): Parcel => ({
-    parcelId,
-    vendorId: "acme",
-    customer: { city: "recife", state: "PE" },
-  });
-  await Promise.all(
-    parcelIds.map((parcelId) => acme.emit("pickup", parcelOf(parcelId), { id: `pickup:${parcelId}` })),
-  );
-  await acme.close();
+interface DriverOptions {
+  readonly driverId: string;
+  readonly orders: readonly Order[];
+  readonly secondsPerDay: number;
+  readonly paceMs: number;
+  readonly capacity: number;
 }
 
 function driver(
   hubUrl: string,
-  { driverId = "d1", orders = [], secondsPerDay = 0, paceMs = 0 }: Partial<DriverOptions>,
+  {
+    driverId = "d1",
+    orders = [],
+    secondsPerDay = 0,
+    paceMs = 0,
+    capacity = 1_000,
+  }: Partial<DriverOptions> = {},
 ) {
   const lines = new Lines();
   const faults: unknown[] = [];
@@ -44,40 +45,40 @@ function driver(
     hubUrl,
     driverId,
     journeyOf: journeysOf({ orders, secondsPerDay, paceMs }),
+    capacity,
+    leaseMs: 30_000,
+    positionMs: 50,
     print: lines.print,
     onFault: (error) => faults.push(error),
   });
   const stop = () => running.stop();
   return { lines, faults, stop, [Symbol.asyncDispose]: stop };
 }
-interface DriverOptions {
-  readonly driverId: string;
-  readonly orders: readonly Order[];
-  readonly secondsPerDay: number;
-  readonly paceMs: number;
+
+/** A driver that asks how the group stands. */
+function askingAt(url: string) {
+  const satellite = connect(parcels, { url, role: "driver", id: "asking" });
+  return Object.assign(satellite, { [Symbol.asyncDispose]: () => satellite.close() });
 }
 
 describe("a driver", () => {
   it("collects each parcel at its pace after the pickup, and delivers it as long after that", async () => {
     await using hub = await startHub({ contracts: [parcels] });
-    await using observer = observe(parcels, hub.url, "logger");
+    await using observer = observeParcels(hub.url);
     await using _driver = driver(hub.url, { paceMs: 150 });
     await ask(hub.url, ["p-1"]);
     await observer.hears(3);
     const [pickup, collected, delivered] = observer.heard;
-    const customer = { city: "recife", state: "PE" };
     expect(collected).toEqual({
       event: "in-transit",
-      data: {
-        parcelId: "p-1",
-        vendorId: "acme",
-        customer,
-        driverId: "d1",
-        collectedAt: expect.stringMatching(/Z$/),
-      },
-      meta: expect.objectContaining({ id: "in-transit:p-1", source: "driver:d1" }),
+      data: { ...parcelOf("p-1"), driverId: "d1", collectedAt: expect.stringMatching(/Z$/) },
+      meta: expect.objectContaining({
+        id: "drivers:pickup:p-1:in-transit",
+        source: "driver:d1",
+        causationId: "pickup:p-1",
+      }),
     });
-    expect(delivered).toMatchObject({ event: "delivered", meta: { id: "delivered:p-1" } });
+    expect(delivered).toMatchObject({ event: "delivered", meta: { id: "drivers:pickup:p-1:delivered" } });
     const times = [pickup, collected, delivered].map((one) => Date.parse(one?.meta.time as string));
     const [pickupMs, collectedMs, deliveredMs] = times as [number, number, number];
     expect(collectedMs - pickupMs).toBeGreaterThanOrEqual(150);
@@ -86,7 +87,7 @@ describe("a driver", () => {
 
   it("plays the orders' rows: what was recorded, with the recorded times, and no more", async () => {
     await using hub = await startHub({ contracts: [parcels] });
-    await using observer = observe(parcels, hub.url, "logger");
+    await using observer = observeParcels(hub.url);
     const orders = [
       orderOf("usual", { inTransit: 1, delivered: 3 }),
       orderOf("reversed", { inTransit: 3, delivered: 1 }),
@@ -118,67 +119,131 @@ describe("a driver", () => {
     expect(toldOf("never-in-transit")).toEqual([["delivered", day(2)]]);
     expect(toldOf("never-delivered")).toEqual([["in-transit", day(2)]]);
     expect(toldOf("nothing")).toEqual([]);
-    expect(running.lines.matching(/refused/)).toEqual([]);
+    await running.stop();
+    await using asking = askingAt(hub.url);
+    expect(await asking.groups()).toMatchObject([{ group: "drivers", waiting: 0, held: 0, dead: 0 }]);
+  });
+
+  it("shares the parcels with the others of its group, each parcel to one of them", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using observer = observeParcels(hub.url);
+    await using first = driver(hub.url, { driverId: "d1", capacity: 10 });
+    await using second = driver(hub.url, { driverId: "d2", capacity: 10 });
+    await first.lines.seen(/^d1 connected$/);
+    await second.lines.seen(/^d2 connected$/);
+    await ask(hub.url, idsOf(600));
+    await observer.hears(1_800);
+    expectEachOnceInOrder(observer.heard, idsOf(600));
+    const drivers = new Map<unknown, Set<unknown>>();
+    for (const { event, data, meta } of observer.heard) {
+      if (event === "pickup") continue;
+      drivers.set(meta.subject, (drivers.get(meta.subject) ?? new Set()).add(data.driverId));
+    }
+    expect([...drivers.values()].map(({ size }) => size)).toEqual(idsOf(600).map(() => 1));
+    expect(new Set([...drivers.values()].flatMap((names) => [...names]))).toEqual(new Set(["d1", "d2"]));
   });
 
   it("takes up, when it is started again, what it never finished, and delivers each parcel once", async () => {
     await using hub = await startHub({ contracts: [parcels] });
-    await using observer = observe(parcels, hub.url, "logger");
+    await using observer = observeParcels(hub.url);
     await ask(hub.url, idsOf(1_500));
     {
-      await using first = driver(hub.url, {});
-      await first.lines.seen(/^delivered/, 100);
+      await using first = driver(hub.url);
+      await first.lines.seen(/^d1 delivered/, 100);
     }
     expect(observer.keysOf("delivered").length).toBeLessThan(1_500);
-    await using again = driver(hub.url, {});
+    await using again = driver(hub.url);
     await observer.hears(4_500);
-    expectEachOnceInOrder(observer.heard, 1_500);
-    expect(again.lines.matching(/refused/)).toEqual([]);
-  });
-
-  it("does not deliver what another driver has", async () => {
-    await using hub = await startHub({ contracts: [parcels] });
-    await using observer = observe(parcels, hub.url, "logger");
-    await using first = driver(hub.url, { driverId: "d1" });
-    await using second = driver(hub.url, { driverId: "d2" });
-    await first.lines.seen(/^connected$/);
-    await second.lines.seen(/^connected$/);
-    await ask(hub.url, idsOf(600));
-    await observer.hears(1_800);
-    await Promise.all([first.stop(), second.stop()]);
-    await ask(hub.url, ["marker"]);
-    await observer.hears(1_801);
-    observer.heard.pop();
-    expectEachOnceInOrder(observer.heard, 600);
-    const lines = [...first.lines.all, ...second.lines.all];
-    expect(lines.filter((line) => line.includes("refused"))).toEqual([]);
+    expectEachOnceInOrder(observer.heard, idsOf(1_500));
+    expect(again.faults).toEqual([]);
   });
 
   it("goes on where it was when the hub is restarted", async () => {
     await using hub = await startHub({ contracts: [parcels] });
     await ask(hub.url, idsOf(1_500));
-    await using running = driver(hub.url, {});
-    await running.lines.seen(/^delivered/, 10);
+    await using running = driver(hub.url);
+    await running.lines.seen(/^d1 delivered/, 10);
     await hub.stop();
-    await running.lines.seen(/^connection lost/);
+    await running.lines.seen(/^d1 connection lost/);
     await hub.start();
-    await using observer = observe(parcels, hub.url, "logger");
+    await using observer = observeParcels(hub.url);
     await observer.hears(4_500);
-    expectEachOnceInOrder(observer.heard, 1_500);
+    expectEachOnceInOrder(observer.heard, idsOf(1_500));
     expect(running.faults).toEqual([]);
   });
-});
 
-function expectEachOnceInOrder(heard: ReturnType<typeof observe>["heard"], count: number): void {
-  const told = new Map<string, string[]>();
-  const drivers = new Map<string, Set<unknown>>();
-  for (const { event, data, meta } of heard) {
-    const parcelId = String(meta.subject);
-    told.set(parcelId, [...(told.get(parcelId) ?? []), event]);
-    if (event === "pickup") drivers.set(parcelId, new Set());
-    else drivers.get(parcelId)?.add(data.driverId);
-  }
-  expect(told.size).toBe(count);
-  for (const events of told.values()) expect(events).toEqual(["pickup", "in-transit", "delivered"]);
-  for (const names of drivers.values()) expect(names.size).toBe(1);
-}
+  it("that is stopped finishes what is due soon, and gives the rest to another one, who does not collect it again", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using observer = observeParcels(hub.url);
+    const orders = [
+      orderOf("soon", { inTransit: 0, delivered: 0.6 }),
+      orderOf("later", { inTransit: 0, delivered: 2.5 }),
+    ];
+    const options = { orders, secondsPerDay: 1 };
+    await using first = driver(hub.url, { ...options, driverId: "d1" });
+    await ask(hub.url, ["soon", "later"]);
+    await first.lines.seen(/^d1 collected/, 2);
+    await using second = driver(hub.url, { ...options, driverId: "d2" });
+    await second.lines.seen(/^d2 connected$/);
+    await first.stop();
+    expect(first.lines.all.at(-1)).toBe("d1 stopped: 2 collected, 1 delivered, 0 taken over, 1 given back");
+    await second.lines.seen(/^d2 took over later$/);
+    await observer.hears(6);
+    expectEachOnceInOrder(observer.heard, ["soon", "later"]);
+    const deliveredBy = observer.heard.flatMap(({ event, data }) =>
+      event === "delivered" ? [[data.parcelId, data.driverId]] : [],
+    );
+    expect(deliveredBy).toEqual([
+      ["soon", "d1"],
+      ["later", "d2"],
+    ]);
+  });
+
+  it("stops at once where there is no hub to give anything back to", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    const running = driver(hub.url, { paceMs: 600_000 });
+    await running.lines.seen(/^d1 connected$/);
+    await using asking = askingAt(hub.url);
+    await ask(hub.url, ["p-1"]);
+    for (let held = 0; held === 0; ) held = (await asking.groups())[0]?.held ?? 0;
+    await hub.stop();
+    await running.lines.seen(/^d1 connection lost/);
+    await running.stop();
+    expect(running.lines.all.at(-1)).toMatch(/^d1 stopped: 0 collected/);
+    expect(running.faults).toEqual([]);
+  });
+
+  it("tells where it is while it drives, nearer and nearer to the customer", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using observer = observe(parcels, hub.url, "logger");
+    await using _driver = driver(hub.url, { paceMs: 400 });
+    await ask(hub.url, ["p-1"]);
+    for (let count = 1; observer.keysOf("delivered").length === 0; count += 1) await observer.hears(count);
+    const events = observer.heard.map(({ event }) => event);
+    expect(events.slice(0, 3)).toEqual(["pickup", "in-transit", "position"]);
+    const recife = placeOf("PE") as { latitude: number; longitude: number };
+    const farness = observer.heard
+      .filter(({ event }) => event === "position")
+      .map(({ data }) =>
+        Math.hypot(Number(data.latitude) - recife.latitude, Number(data.longitude) - recife.longitude),
+      );
+    expect(farness).toEqual(farness.toSorted((a, b) => b - a));
+    expect(observer.heard.find(({ event }) => event === "position")?.data.driverId).toBe("d1");
+  });
+
+  it("gives a parcel up, with the reason, when what it has to say of it is refused for good", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using running = driver(hub.url);
+    const acme = connect(parcels, { url: hub.url, role: "vendor", id: "acme" });
+    // Its in-transit would need a longer id than there are.
+    await acme.emit("pickup", parcelOf("p-1"), { id: "x".repeat(128) });
+    await running.lines.seen(/^d1 gives up p-1, ID_INVALID/);
+    await using asking = askingAt(hub.url);
+    let dead = await asking.dead("drivers");
+    while (dead.length === 0) dead = await asking.dead("drivers");
+    expect(dead).toMatchObject([
+      { reason: "refused", attempts: 1, by: "driver:d1", error: expect.stringMatching(/^ID_INVALID/) },
+    ]);
+    await acme.close();
+  });
+});

@@ -1,20 +1,27 @@
 import { satelliteId } from "@orrery/contracts";
 import { readEnvironment, runProcess, urlVariable } from "@orrery/process";
 import { z } from "zod";
+import { printParcel } from "./parcel.ts";
 import { startLogger } from "./start-logger.ts";
 
-await runProcess("logger", async () => {
+await runProcess("logger", async ({ signal }) => {
   const environment = readEnvironment(
     z.object({
       HUB_URL: urlVariable.default("http://127.0.0.1:4170"),
       LOGGER_ID: z.string().regex(satelliteId, `expected ${satelliteId.source}`).default("logger"),
       LOGGER_FILE: z.string().default("./.orrery/events.jsonl"),
+      LOGGER_PARCEL: z.string().optional(),
     }),
   );
+  const { HUB_URL: hubUrl, LOGGER_ID: loggerId, LOGGER_FILE: file, LOGGER_PARCEL: parcelId } = environment;
+  if (parcelId !== undefined) {
+    await printParcel({ hubUrl, loggerId, parcelId, print: console.log, signal });
+    return undefined;
+  }
   return startLogger({
-    hubUrl: environment.HUB_URL,
-    loggerId: environment.LOGGER_ID,
-    file: environment.LOGGER_FILE,
+    hubUrl,
+    loggerId,
+    file,
     print: console.log,
     onFault(error) {
       queueMicrotask(() => {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Accepted, type ErrorCode, errorBody, OrreryError, type Receipt } from "@orrery/contracts";
 import type { Appended, EventLog, NewEvent, RecordChange, Whole } from "@orrery/event-log";
 import type { Admitted } from "./admit.ts";
@@ -158,6 +159,8 @@ export class Publisher {
       this.#queuedBytes -= bytesOf(batch);
       try {
         this.#committed(waiting, batch, await this.#log.append(batch, records, wholes));
+        // What follows from a settle, above all the next hand-over, belongs to the next commit.
+        if (wholes.length > 0) await nextTurn();
       } catch (error) {
         const code = error instanceof OrreryError && error.code === "LOG_FULL" ? "LOG_FULL" : "LOG_FAILED";
         this.#logger.error({ err: error, events: batch.length }, "the log refused a batch");
