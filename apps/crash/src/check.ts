@@ -1,3 +1,5 @@
+import { type Finding, finding } from "./finding.ts";
+
 /** An event as the log has it at the end. */
 export interface Logged {
   readonly offset: number;
@@ -37,17 +39,6 @@ export interface Evidence {
   readonly stored: readonly string[];
   readonly followed: readonly Followed[];
 }
-
-/** One promise, and how often it was broken. */
-export interface Finding {
-  /** Names the fault: `acked, but not in the log`. */
-  readonly fault: string;
-  readonly count: number;
-  /** The first few, for people. */
-  readonly examples: readonly string[];
-}
-
-const mostExamples = 5;
 
 /** Holds what was promised against what is left: a finding for each promise, in this order, with 0 where it was kept. Pure. */
 export function check({ log, receipts, stored, followed }: Evidence): readonly Finding[] {
@@ -138,9 +129,4 @@ function* holes(log: readonly Logged[]): Iterable<number> {
     while (next < offset) yield next++;
     next = offset + 1;
   }
-}
-
-function finding(fault: string, cases: readonly unknown[]): Finding {
-  const examples = cases.slice(0, mostExamples).map((one) => JSON.stringify(one));
-  return { fault, count: cases.length, examples };
 }

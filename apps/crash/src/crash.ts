@@ -1,14 +1,14 @@
-import { mkdir, readdir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { finishMs, followers, publishers } from "./cast.ts";
 import type { Evidence } from "./check.ts";
 import { readEvidence } from "./evidence.ts";
-import { findPort } from "./find-port.ts";
 import type { Round } from "./plan.ts";
 import type { Power } from "./power.ts";
 import type { Kills } from "./report.ts";
-import { Victim } from "./victim.ts";
+import { Stage } from "./stage.ts";
+import type { Victim } from "./victim.ts";
 import { within } from "./within.ts";
 
 export interface CrashOptions {
@@ -54,60 +54,36 @@ export async function crash(options: CrashOptions): Promise<{ kills: Kills; evid
 
 /** The processes of a run and their files. */
 class Scene implements AsyncDisposable {
-  readonly #hub: Victim;
+  readonly #options: CrashOptions;
+  readonly #stage: Stage;
   readonly #publishers: readonly Victim[];
   readonly #followers: readonly Victim[];
-  readonly #hubDirectory: string;
-  readonly #satelliteDirectory: string;
-  readonly #power: Power | undefined;
-  readonly #ending = new AbortController();
-  readonly #timer: ReturnType<typeof setTimeout>;
-  /** The run is over: told from outside, by a process that ended by itself, by the time, or by the end of this scene. */
-  readonly #signal: AbortSignal;
 
-  private constructor({ plan, hubDirectory, satelliteDirectory, power, signal }: CrashOptions, port: number) {
-    this.#hubDirectory = hubDirectory;
-    this.#satelliteDirectory = satelliteDirectory;
-    this.#power = power;
-    this.#signal = AbortSignal.any([signal, this.#ending.signal]);
-    const onFault = (error: Error) => this.#ending.abort(error);
-    const limitMs = boundMs.run + plan.length * boundMs.round;
-    this.#timer = setTimeout(() => onFault(new Error(`the run took longer than ${limitMs} ms`)), limitMs);
-    this.#hub = new Victim({
-      name: "hub",
-      main: new URL("../../hub/src/main.ts", import.meta.url),
-      environment: () => ({
-        HUB_PORT: String(port),
-        HUB_DATA: hubDirectory,
-        LOG_LEVEL: "info",
-        ...power?.environment,
-      }),
-      onFault,
-    });
-    const satellite = (program: string, name: string, environment: Readonly<Record<string, string>>) =>
-      new Victim({
-        name,
-        main: new URL(`./programs/${program}.ts`, import.meta.url),
-        environment: (life) => ({
-          HUB_URL: `http://127.0.0.1:${port}`,
-          NAME: name,
-          LIFE: String(life),
-          DIRECTORY: join(satelliteDirectory, name),
-          ...environment,
-        }),
-        onFault,
-      });
-    this.#publishers = publishers.map(({ name, outbox }) => satellite("publisher", name, { OUTBOX: outbox }));
-    this.#followers = followers.map(({ name, vendor }) =>
-      satellite("follower", name, vendor === undefined ? {} : { VENDOR: vendor }),
-    );
+  private constructor(
+    options: CrashOptions,
+    stage: Stage,
+    satellites: { readonly publishers: readonly Victim[]; readonly followers: readonly Victim[] },
+  ) {
+    this.#options = options;
+    this.#stage = stage;
+    this.#publishers = satellites.publishers;
+    this.#followers = satellites.followers;
   }
 
   /** The satellites are started, the hub is not. */
   static async prepare(options: CrashOptions): Promise<Scene> {
-    const port = await findPort();
-    for (const { name } of [...publishers, ...followers]) await mkdir(join(options.satelliteDirectory, name));
-    const scene = new Scene(options, port);
+    const limitMs = boundMs.run + options.plan.length * boundMs.round;
+    const stage = await Stage.prepare({ ...options, limitMs, hubEnvironment: options.power?.environment });
+    const scene = new Scene(options, stage, {
+      publishers: await Promise.all(
+        publishers.map(({ name, outbox }) => stage.satellite("publisher", name, { OUTBOX: outbox })),
+      ),
+      followers: await Promise.all(
+        followers.map(({ name, vendor }) =>
+          stage.satellite("follower", name, vendor === undefined ? {} : { VENDOR: vendor }),
+        ),
+      ),
+    });
     for (const satellite of scene.#satellites) satellite.start();
     return scene;
   }
@@ -118,15 +94,15 @@ class Scene implements AsyncDisposable {
 
   get kills(): Kills {
     const sum = (victims: readonly Victim[]) => victims.reduce((total, { kills }) => total + kills, 0);
-    return { hub: this.#hub.kills, publishers: sum(this.#publishers), followers: sum(this.#followers) };
+    return { hub: this.#stage.hub.kills, publishers: sum(this.#publishers), followers: sum(this.#followers) };
   }
 
   /** One life of the hub; satellites that are killed meanwhile are started again at once. */
   async play({ when, hubAfterMs, satellites }: Round): Promise<void> {
-    const signal = this.#signal;
+    const signal = this.#stage.signal;
     try {
       if (when === "serving") await this.#startHub();
-      else this.#hub.start();
+      else this.#stage.hub.start();
       const killHub = async () => {
         await pause(hubAfterMs, undefined, { signal });
         await this.#killHub();
@@ -148,23 +124,21 @@ class Scene implements AsyncDisposable {
     await this.#startHub();
     // One that was just started again must be there to hear that it is to end.
     const started = Promise.all(this.#satellites.map((satellite) => satellite.prints(/^started$/)));
-    await within("the satellites' start", startMs, this.#signal, started);
+    await within("the satellites' start", startMs, this.#stage.signal, started);
     const finish = (what: string, victims: readonly Victim[]) =>
-      within(what, finishMs, this.#signal, Promise.all(victims.map((victim) => victim.finish())));
+      within(what, finishMs, this.#stage.signal, Promise.all(victims.map((victim) => victim.finish())));
     await finish("the publishers' last receipts", this.#publishers);
     await finish("the followers' last events", this.#followers);
-    if (this.#power === undefined) await finish("the hub's end", [this.#hub]);
+    if (this.#options.power === undefined) await finish("the hub's end", [this.#stage.hub]);
     else await this.#killHub();
   }
 
   evidence(): Promise<Evidence> {
-    return readEvidence(join(this.#hubDirectory, "events.db"), this.#satelliteDirectory);
+    return readEvidence(join(this.#options.hubDirectory, "events.db"), this.#options.satelliteDirectory);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#ending.abort();
-    await Promise.all([this.#hub, ...this.#satellites].map((victim) => victim[Symbol.asyncDispose]()));
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stage[Symbol.asyncDispose]();
   }
 
   /** Resolves when publishers get receipts again and followers handle events. */
@@ -174,25 +148,25 @@ class Scene implements AsyncDisposable {
     const work = async (satellites: readonly Victim[], untilMs = Infinity) => {
       for (const one of satellites) {
         while ((await this.#writtenBy(one)) === before.get(one) && performance.now() < untilMs) {
-          await pause(lookMs, undefined, { signal: this.#signal });
+          await pause(lookMs, undefined, { signal: this.#stage.signal });
         }
       }
     };
-    this.#hub.start();
-    await within("the hub's start", startMs, this.#signal, this.#hub.prints(/the hub listens/));
-    await within("the first receipts", startMs, this.#signal, work(this.#publishers));
+    this.#stage.hub.start();
+    await within("the hub's start", startMs, this.#stage.signal, this.#stage.hub.prints(/the hub listens/));
+    await within("the first receipts", startMs, this.#stage.signal, work(this.#publishers));
     const untilMs = performance.now() + followersMs;
-    await within("the first events", startMs, this.#signal, work(this.#followers, untilMs));
+    await within("the first events", startMs, this.#stage.signal, work(this.#followers, untilMs));
   }
 
   async #killHub(): Promise<void> {
-    await this.#hub.kill();
-    await this.#power?.lose();
+    await this.#stage.hub.kill();
+    await this.#options.power?.lose();
   }
 
   /** Bytes of receipts, or of events handled. */
   async #writtenBy({ name }: Victim): Promise<number> {
-    const directory = join(this.#satelliteDirectory, name);
+    const directory = join(this.#options.satelliteDirectory, name);
     const files = (await readdir(directory)).filter((file) => /\.(receipts|handled)$/.test(file));
     const sizes = await Promise.all(files.map(async (file) => (await stat(join(directory, file))).size));
     return sizes.reduce((total, size) => total + size, 0);

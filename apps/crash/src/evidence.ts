@@ -1,9 +1,9 @@
-import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Parcel } from "@orrery/contracts/parcels";
 import { openSqliteLog } from "@orrery/event-log";
 import { followers, publishers } from "./cast.ts";
 import type { Evidence, Followed, Handled, Logged, Receipt } from "./check.ts";
+import { readTraces } from "./read-traces.ts";
 
 /** Places of the log in one page. */
 const pagePlaces = 10_000;
@@ -66,24 +66,6 @@ function sharing(): (text: string) => string {
     known.set(own, own);
     return own;
   };
-}
-
-/** The files of a satellite's directory that have this ending, by lives. */
-async function readTraces<Line>(directory: string, ending: string) {
-  const names = (await readdir(directory)).filter((name) => name.endsWith(`.${ending}`));
-  const traces = names.map(async (name) => {
-    const text = await readFile(join(directory, name), "utf8");
-    return { life: Number.parseInt(name, 10), lines: linesOf<Line>(text) };
-  });
-  return (await Promise.all(traces)).sort((a, b) => a.life - b.life);
-}
-
-/** One by one; not what comes after the last line feed, which a kill has torn. */
-function* linesOf<Line>(text: string): Generator<Line, void> {
-  for (let start = 0, end = text.indexOf("\n"); end !== -1; end = text.indexOf("\n", start)) {
-    yield JSON.parse(text.slice(start, end));
-    start = end + 1;
-  }
 }
 
 /** As the satellite's outbox has it: an event that was put, or the ids of some that got their receipts. */

@@ -1,3 +1,5 @@
+import { randomFrom } from "./random.ts";
+
 /** One life of the hub, and what else is killed meanwhile. */
 export interface Round {
   /**
@@ -32,15 +34,4 @@ export function planOf(seed: number, kills: number, names: readonly string[]): r
       .map((name) => ({ name, afterMs: upTo(hubAfterMs + latestMs) }));
     return { when, hubAfterMs, satellites };
   });
-}
-
-/** Numbers from 0 to below 1: mulberry32, since `Math.random` takes no seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

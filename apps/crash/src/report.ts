@@ -1,4 +1,5 @@
-import { type Evidence, type Finding, firsts } from "./check.ts";
+import { type Evidence, firsts } from "./check.ts";
+import type { Finding } from "./finding.ts";
 
 /** How often each was killed. */
 export type Kills = Readonly<Record<"hub" | "publishers" | "followers", number>>;
@@ -21,9 +22,17 @@ export function reportOf(kills: Kills, evidence: Evidence, findings: readonly Fi
       ["… and once more after a kill", handled.length - first],
     );
   }
+  return tableOf(counts, findings);
+}
+
+/** Counts, then each fault with its count, then examples of faults. */
+export function tableOf(
+  counts: readonly (readonly [what: string, count: number])[],
+  findings: readonly Finding[],
+): string {
   const faults = findings.map(({ fault, count }): [string, number] => [fault, count]);
   const width = Math.max(...[...counts, ...faults].map(([what]) => what.length));
-  const line = ([what, count]: [string, number]) =>
+  const line = ([what, count]: readonly [string, number]) =>
     `${what.padEnd(width)}  ${count.toLocaleString("en").padStart(11)}`;
   const examples = findings.flatMap(({ fault, examples }) =>
     examples.map((example) => `for example ${fault}: ${example}`),

@@ -17,7 +17,7 @@ interface Life {
   isEndExpected: boolean;
 }
 
-/** A process that is killed and started again. */
+/** A process that is stopped and goes on, or is killed and started again. */
 export class Victim implements AsyncDisposable {
   readonly name: string;
   readonly #options: VictimOptions;
@@ -55,6 +55,16 @@ export class Victim implements AsyncDisposable {
   async kill(): Promise<void> {
     const [, code] = await this.#end("SIGKILL");
     if (code === "SIGKILL") this.#kills += 1;
+  }
+
+  /** SIGSTOP: it is there, and does nothing, until SIGCONT. */
+  stop(): void {
+    this.#life?.child.send("SIGSTOP");
+  }
+
+  /** SIGCONT. */
+  goOn(): void {
+    this.#life?.child.send("SIGCONT");
   }
 
   /** SIGTERM. Resolves when the process has ended with code 0; rejects when it was another one. */

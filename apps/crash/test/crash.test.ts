@@ -72,6 +72,24 @@ describe("npm run crash", () => {
     testMs,
   );
 
+  it(
+    "stops and kills drivers that share work, and the hub, and finds every parcel delivered once",
+    async () => {
+      await using run = await crash("--work", "--seed", "1");
+      await run.exits(0);
+      expect(run.counted("drivers' processes stopped")).toBe(2);
+      expect(run.counted("drivers' processes killed")).toBe(2);
+      expect(run.counted("the hub stopped")).toBe(1);
+      expect(run.counted("the hub killed")).toBe(1);
+      expect(run.counted("claims done")).toBe(600);
+      expect(run.counted("claims that ran out")).toBeGreaterThan(0);
+      expect(run.counted("LEASE_LOST met by drivers")).toBeGreaterThan(0);
+      expect(run.counted("claims that a stop or kill of their driver cut")).toBeGreaterThan(0);
+      expect(await run.kept()).toEqual([]);
+    },
+    testMs,
+  );
+
   itOnLinux(
     "takes everything with it when it is stopped",
     async () => {
