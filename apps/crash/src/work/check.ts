@@ -230,7 +230,8 @@ function isLate({ faults }: WorkEvidence, { fault }: Cut, { atMs }: Attempt): bo
 function unaware({ faults, traces }: WorkEvidence, cuts: readonly Cut[]): readonly Cut[] {
   const ends = new Map(traces.filter(isEnd).map((trace) => [nameOf(trace), trace.atMs]));
   return cuts.filter(({ trace, fault: { kind, name, fromMs, untilMs } }) => {
-    const boundMs = untilMs + bitMs;
+    // From the hub it hears of it, where its own clock stood still.
+    const boundMs = untilMs + bitMs + hubAwayMs(faults, untilMs, untilMs + 2 * bitMs);
     const isHitAgain = faults.some(
       (one) => one.name === name && one.fromMs >= untilMs && one.fromMs <= boundMs,
     );
