@@ -43,7 +43,7 @@ describe.each(["websocket", "polling"])("an unmodified socket.io-client over %s"
       ] as const) {
         socket.on("delivered", ({ parcelId }) => {
           heard.push([id, parcelId]);
-          if (parcelId === "p-3") resolve();
+          if (heard.length === 3) resolve(); // two sockets: p-3 may come before p-2
         });
       }
     });
