@@ -36,7 +36,7 @@ describe("the logger's process", () => {
     expect(await logger.ended).toBe(0);
     const offsets = (await file.lines()).map(({ meta }) => meta.offset);
     expect(offsets).toEqual(Array.from({ length: hub.log.head }, (_, place) => place + 1));
-  });
+  }, 120_000); // many processes, one after the other: some 8 s on an idle machine
 
   it("colours its lines where it is asked to, and not where it is no terminal", async () => {
     await using hub = await startHub({ contracts: [parcels] });
