@@ -34,7 +34,7 @@ export interface Fault {
   /** `hub`, or a process of drivers. */
   readonly name: string;
   readonly fromMs: number;
-  /** Of SIGCONT or the next start; for the hub, of when it listens. */
+  /** Just before SIGCONT or the next start; for the hub, when it listens again. */
   readonly untilMs: number;
 }
 
@@ -186,9 +186,12 @@ export function cutsOf({ faults, traces }: WorkEvidence): readonly Cut[] {
   return traces.flatMap((trace) => {
     if (trace.what !== "claimed") return [];
     const endMs = ends.get(nameOf(trace)) ?? Number.POSITIVE_INFINITY;
-    // The first one: of the others, a driver that has not noticed yet is no more than a witness.
+    // The first one: of the others, a driver that has not noticed yet is no more than a witness. A signal takes a moment, in
+    // which a driver can still write down a claim.
     const fault = faults
-      .filter(({ name, fromMs }) => name === processOf(trace.driver) && trace.atMs < fromMs && fromMs < endMs)
+      .filter(({ name, fromMs, untilMs }) => {
+        return name === processOf(trace.driver) && trace.atMs < untilMs && fromMs < endMs;
+      })
       .sort((a, b) => a.fromMs - b.fromMs)[0];
     return fault === undefined ? [] : [{ trace, fault }];
   });

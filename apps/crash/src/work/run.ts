@@ -85,9 +85,9 @@ async function play(
     if (kind === "stop") victim.stop();
     else await victim.kill();
     await pause(forMs, undefined, { signal });
+    const untilMs = Date.now();
     if (kind === "stop") victim.goOn();
     else victim.start();
-    const untilMs = Date.now();
     if (kind === "kill" && victim === hub) {
       await within("the hub's start", startMs, signal, hub.prints(/the hub listens/));
     }

@@ -139,6 +139,11 @@ describe("the check of work finds", () => {
     expect(faults({ traces: without(traces, 8), faults: [...whole.faults, killed] })).toEqual({});
   });
 
+  it("no fault in a driver that was killed in the moment in which it wrote down its claim, and stopped in its next life", () => {
+    const killed = { kind: "kill", name: "drivers-1", fromMs: 900, untilMs: 950 } as const;
+    expect(faults({ traces: without(traces, 4, 8), faults: [killed, ...whole.faults] })).toEqual({});
+  });
+
   it("a settle that was taken from a driver long after its lease", () => {
     const late = changed(without(attempts, 2), 1, { outcome: "done", atMs: 4_100, place: 9 });
     expect(faults({ attempts: late })).toMatchObject({ "accepted after its lease": 1 });
