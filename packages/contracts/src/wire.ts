@@ -381,8 +381,11 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
   "hub:unfollow": (request: { readonly as: string }, ack: Ack<DoneReply>) => void;
   /** The satellite's own followers, and how they stand. */
   "hub:followers": (request: Record<never, never>, ack: Ack<FollowersReply>) => void;
-  /** Removes the name, its cursor and what it has parked. */
-  "hub:forget": (request: { readonly as: string }, ack: Ack<DoneReply>) => void;
+  /** A follower, or a group: all that the hub keeps of it is gone, and who follows or works there is told. */
+  "hub:forget": (
+    request: { readonly as: string } | { readonly group: string },
+    ack: Ack<DoneReply>,
+  ) => void;
   "hub:parked": (request: { readonly as: string }, ack: Ack<ParkedReply>) => void;
   /**
    * A follower: delivers a parked event once more; it stays parked until it is handled. A group: gives a dead event a new
@@ -405,7 +408,8 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
   ) => void;
   /** The groups of the satellite's role. */
   "hub:groups": (request: Record<never, never>, ack: Ack<GroupsReply>) => void;
-  "hub:dead": (request: { readonly group: string }, ack: Ack<DeadReply>) => void;
+  /** `after`: an offset; default 0. */
+  "hub:dead": (request: { readonly group: string; readonly after?: number }, ack: Ack<DeadReply>) => void;
   /** Removes a dead event for good. */
   "hub:drop": (request: { readonly group: string; readonly offset: number }, ack: Ack<DoneReply>) => void;
   /** What happened to a key, as far as the role may hear its events. */

@@ -24,6 +24,23 @@ export function eventTexts(): EventText {
   };
 }
 
+/** What `metaOf` finds in an event's text. */
+export interface TextMeta {
+  readonly id: string;
+  /** The event's name. */
+  readonly type: string;
+  /** Its key. */
+  readonly subject?: string;
+  readonly offset?: number;
+}
+
+/** From a text of `eventTexts`, without parsing the data: within JSON strings no quote stands unescaped, and meta comes last. */
+export const metaOf = (text: string): TextMeta => JSON.parse(text.slice(text.lastIndexOf(',{"id":') + 1, -1));
+
+/** Adds to the meta of a text of `eventTexts`. */
+export const withAttempt = (text: string, attempt: number): string =>
+  `${text.slice(0, -2)},"attempt":${attempt}}]`;
+
 /** Formatting takes most of a microsecond, and the events of a batch share their millisecond. */
 function cachedIsoTime(): (ms: number) => string {
   let lastMs = Number.NaN;

@@ -11,6 +11,8 @@ export interface ClaimRules {
   readonly graceMs: number;
   /** Events that wait before no more are looked at. Default 10_000. */
   readonly mostWaiting?: number;
+  /** Dead events before no more are looked at: somebody has to redrive or drop some first. Default 100_000. */
+  readonly mostDead?: number;
 }
 
 /** How an attempt, or a dead event, ended, and what comes of it. */

@@ -62,6 +62,7 @@ interface RoundUnderWay {
 }
 
 const defaultMostWaiting = 10_000;
+const defaultMostDead = 100_000;
 
 /**
  * The claims of one group: which events wait, who holds which, and which are dead. It has no clock, no timers and no disk: it
@@ -124,8 +125,9 @@ export class Claims {
 
   /** Whether there is use in looking at more of the log: members have room for more than there is. */
   get wantsMore(): boolean {
-    const { mostWaiting = defaultMostWaiting } = this.#rules;
-    return this.#members.room > this.#queue.ready && this.#counts.waiting < mostWaiting;
+    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
+    const { waiting, dead } = this.#counts;
+    return this.#members.room > this.#queue.ready && waiting < mostWaiting && dead < mostDead;
   }
 
   /** When time alone brings something for `expire` or `handOver` to do; undefined: never. May be over. */
@@ -161,6 +163,7 @@ export class Claims {
       if (entry === undefined || (entry.record as HeldRecord).by !== satellite) return true;
       if (entry.member !== undefined) this.#members.take(entry.member, offset);
       this.#members.keep(member, offset);
+      if (entry.writing !== undefined) this.#members.end(member, offset);
       entry.member = member;
       entry.goneMs = undefined;
       this.#renew(entry, nowMs + leaseMs);
@@ -182,6 +185,7 @@ export class Claims {
 
   /** Renews leases. Answers the offsets of those that are not the member's any more. */
   hold(id: string, claims: readonly ClaimToken[], nowMs: number): readonly number[] {
+    this.#members.resume(id);
     const isLost = ({ offset, token }: ClaimToken) => {
       const entry = this.#held(offset, token, nowMs);
       if (entry?.member?.id !== id) return true;
@@ -248,17 +252,22 @@ export class Claims {
     for (const entry of saved.filter(isThere)) this.#unsaved.change(entry);
   }
 
-  /** Ends a claim. Undefined: it is not the member's any more (`LEASE_LOST`). */
+  /**
+   * Ends a claim. Its room is free at once, so that the next hand-over can be in the same commit as the settle. Undefined: it is
+   * not the member's any more (`LEASE_LOST`).
+   */
   settle(
     id: string,
     claim: ClaimToken & { readonly outcome: Outcome; readonly error?: string },
     nowMs: number,
   ): Change | undefined {
+    this.#members.resume(id);
     if (!this.isCurrent(id, claim, nowMs)) return undefined;
     const entry = this.#entries.get(claim.offset) as Entry;
     const { outcome, error } = claim;
     const change = settled(entry.record as HeldRecord, outcome, error, this.#rules, this.#chance(), nowMs);
     this.#leases.remove(entry);
+    this.#members.end(entry.member as Member, claim.offset);
     return this.#write(entry, change);
   }
 
@@ -282,20 +291,33 @@ export class Claims {
   /** The change is not on disk, and did not happen: a claim is held as before, a dead event is dead. */
   abort(change: Change): void {
     const entry = this.#endWriting(change);
-    if (entry.record.state === "held") this.#leases.put(entry);
-    else this.#queue.unblock(entry);
+    if (entry.record.state !== "held") return this.#queue.unblock(entry);
+    this.#leases.put(entry);
+    if (entry.member !== undefined) this.#members.keep(entry.member, change.offset);
   }
 
-  /** Takes back the claims whose time is over. */
+  /**
+   * Takes back the claims whose time is over. A member that is connected, but let a lease run out, may be stopped, and would
+   * use up an attempt at everything it is given: it gets nothing more until it says something.
+   */
   expire(nowMs: number): readonly Change[] {
     const changes: Change[] = [];
     for (let { first } = this.#leases; first && this.#endMs(first) <= nowMs; { first } = this.#leases) {
       const change = over(first.record as HeldRecord, this.#rules, this.#chance(), nowMs);
-      changes.push(first.member === undefined ? change : { ...change, member: first.member.id });
+      if (first.member === undefined) changes.push(change);
+      else {
+        changes.push({ ...change, member: first.member.id });
+        if (change.outcome === "expired") this.#members.pause(first.member.id);
+      }
       this.#apply(first, change.record);
       this.#unsaved.change(first);
     }
     return changes;
+  }
+
+  /** Of all that is not settled. */
+  get offsets(): readonly number[] {
+    return [...this.#entries.keys()];
   }
 
   /** In the order of the log. */

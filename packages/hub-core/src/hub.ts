@@ -142,6 +142,7 @@ export function createHub({
       logger,
       graceMs: limits.graceMs,
       mostWaiting: limits.groupWaiting,
+      mostDead: limits.groupDead,
       nextId,
       isClosing: () => isClosing,
     };

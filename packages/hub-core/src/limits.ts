@@ -23,6 +23,8 @@ export interface Limits extends WireLimits {
   readonly groups: number;
   /** Events that wait in one group before it looks at no more of the log. */
   readonly groupWaiting: number;
+  /** Dead events of one group before it looks at no more of the log: nothing is lost, but somebody has to look after them. */
+  readonly groupDead: number;
   /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
   readonly graceMs: number;
   /** Questions of one connection that wait for answers; past it, `QUESTIONS_TOO_MANY`. */
@@ -61,6 +63,7 @@ export const defaultLimits: Limits = {
   followers: 100,
   groups: 1_000,
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
+  groupDead: 100_000, // some 50 MB; so many are no accident of single events
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s
   openQuestions: 256, // answered in 10 ms each these are 25,000 a second; an open one holds some hundred bytes
   openAnswers: 256, // more only wait for each other

@@ -10,12 +10,17 @@ export interface Member {
   readonly leaseMs: number;
   /** Offsets of what it holds, or is about to hold. */
   readonly claims: ReadonlySet<number>;
+  /** Of these, those whose end is on its way to disk: they take no room. */
+  readonly ending: ReadonlySet<number>;
 }
 
 interface Place extends Member {
   capacity: number;
   leaseMs: number;
   readonly claims: Set<number>;
+  readonly ending: Set<number>;
+  /** Until it says something. */
+  isPaused: boolean;
   /** The turn in which it was last given something. */
   turn: number;
   readonly joined: number;
@@ -52,6 +57,8 @@ export class Members {
       capacity: 0,
       leaseMs,
       claims: new Set(),
+      ending: new Set(),
+      isPaused: false,
       turn: 0,
       joined: this.#joined,
     };
@@ -59,8 +66,18 @@ export class Members {
     this.#change(place, () => {
       place.capacity = capacity;
       place.leaseMs = leaseMs;
+      place.isPaused = false;
     });
     return place;
+  }
+
+  /** It is given nothing until `resume`, or `join`. */
+  pause(id: string): void {
+    this.#setPaused(id, true);
+  }
+
+  resume(id: string): void {
+    this.#setPaused(id, false);
   }
 
   leave(id: string): void {
@@ -94,16 +111,37 @@ export class Members {
     });
   }
 
-  /** It holds that, without its having been its turn. */
+  /** It holds that, without its having been its turn, and it does not end just now. May be more than it has room for. */
   keep({ id }: Member, offset: number): void {
     const place = this.#all.get(id) as Place;
-    this.#change(place, () => place.claims.add(offset));
+    this.#change(place, () => {
+      place.claims.add(offset);
+      place.ending.delete(offset);
+    });
+  }
+
+  /** The end of what it holds is on its way to disk. */
+  end({ id }: Member, offset: number): void {
+    const place = this.#all.get(id) as Place;
+    this.#change(place, () => place.ending.add(offset));
   }
 
   /** It does not hold that any more. */
   take({ id }: Member, offset: number): void {
     const place = this.#all.get(id);
-    if (place !== undefined) this.#change(place, () => place.claims.delete(offset));
+    if (place === undefined) return;
+    this.#change(place, () => {
+      place.claims.delete(offset);
+      place.ending.delete(offset);
+    });
+  }
+
+  #setPaused(id: string, isPaused: boolean): void {
+    const place = this.#all.get(id);
+    if (place === undefined || place.isPaused === isPaused) return;
+    this.#change(place, () => {
+      place.isPaused = isPaused;
+    });
   }
 
   #change(place: Place, change: () => void): void {
@@ -116,6 +154,8 @@ export class Members {
 }
 
 const byTurn = (a: Place, b: Place): number =>
-  a.claims.size * b.capacity - b.claims.size * a.capacity || a.turn - b.turn || a.joined - b.joined;
+  takenOf(a) * b.capacity - takenOf(b) * a.capacity || a.turn - b.turn || a.joined - b.joined;
 
-const roomOf = ({ capacity, claims }: Member): number => Math.max(0, capacity - claims.size);
+const takenOf = ({ claims, ending }: Member): number => claims.size - ending.size;
+
+const roomOf = (place: Place): number => (place.isPaused ? 0 : Math.max(0, place.capacity - takenOf(place)));

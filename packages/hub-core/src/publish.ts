@@ -6,6 +6,7 @@ import { type Heard, heardEncoder } from "./heard.ts";
 import { Holds } from "./holds.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
+import { workEventName } from "./work-fact.ts";
 
 /**
  * Events that were emitted in one message, or records that change together, and whoever waits for them to be on disk. The
@@ -203,15 +204,18 @@ export class Publisher {
 
   #committed(waiting: readonly Waiting[], batch: readonly NewEvent[], appended: readonly Appended[]): void {
     const fresh: Heard[] = [];
+    let { head } = this;
     batch.forEach((event, place) => {
       const result = appended[place] as Appended;
-      if ("offset" in result && !result.duplicate) fresh.push(this.#toHeard(event, result.offset));
+      if (!("offset" in result) || result.duplicate) return;
+      head = result.offset;
+      if (event.event !== workEventName) fresh.push(this.#toHeard(event, result.offset));
     });
     let place = 0;
     for (const { events, answer } of waiting) {
       answer(events.map((event) => receiptOf(event, appended[place++] as Appended)));
     }
-    this.head = fresh.at(-1)?.offset ?? this.head;
+    this.head = head;
     this.#fanOut(fresh);
   }
 }

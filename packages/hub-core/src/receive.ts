@@ -53,7 +53,8 @@ const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
   "hub:follow": ({ followers }, socket, message) => followers.follow(socket, message),
   "hub:unfollow": ({ followers }, socket, message) => followers.unfollow(socket, message),
   "hub:followers": ({ followers }, socket) => followers.list(socket),
-  "hub:forget": ({ followers }, socket, message) => followers.forget(socket, message),
+  "hub:forget": ({ followers, groups }, socket, message) =>
+    isOfGroup(message) ? groups.forget(socket, message) : followers.forget(socket, message),
   "hub:parked": ({ followers }, socket, message) => followers.parked(socket, message),
   "hub:redrive": ({ followers, groups }, socket, message) =>
     isOfGroup(message) ? groups.endDeath("redrive", socket, message) : followers.redrive(socket, message),

@@ -33,7 +33,12 @@ export class Tail {
   }
 
   after(offset: number): readonly Heard[] {
-    const first = this.#events.findIndex((event) => event.offset !== null && event.offset > offset);
-    return first === -1 ? [] : this.#events.slice(first);
+    let [low, high] = [0, this.#events.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#events[middle]?.offset ?? 0) > offset) high = middle;
+      else low = middle + 1;
+    }
+    return this.#events.slice(low);
   }
 }

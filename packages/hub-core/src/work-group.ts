@@ -1,15 +1,15 @@
 import {
   type Accepted,
-  type Claim,
   type ClaimToken,
   type Contract,
-  type HeardEntry,
+  errorBody,
   nameOf,
   OrreryError,
 } from "@orrery/contracts";
-import type { Filter, NewEvent, RecordChange } from "@orrery/event-log";
+import { PacketText } from "@orrery/contracts/packet-text";
+import { type Filter, metaOf, type NewEvent, type RecordChange, withAttempt } from "@orrery/event-log";
 import type { HubSocket } from "./audience.ts";
-import type { Change } from "./claim-outcome.ts";
+import type { Change, ClaimRules } from "./claim-outcome.ts";
 import { type ClaimRecord, claimText } from "./claim-record.ts";
 import { Claims, type HandOver, type Joining } from "./claims.ts";
 import { cursorOf } from "./cursor.ts";
@@ -43,6 +43,7 @@ export interface GroupTools {
   readonly logger: Logger;
   readonly graceMs: number;
   readonly mostWaiting: number;
+  readonly mostDead: number;
   readonly nextId: () => string;
   readonly isClosing: () => boolean;
 }
@@ -58,8 +59,16 @@ interface Settled {
   readonly receipts: Promise<readonly Accepted[]>;
 }
 
+/** An event as satellites hear it. */
+interface Fresh {
+  readonly id: string;
+  readonly text: string;
+}
+
 /** Settles that are remembered, at most twice so many. */
 const remembered = 5_000;
+/** Texts that are kept from the look to the hand-over. UTF-16 units. */
+const mostFreshLength = 4_000_000;
 /** Before a round that the log refused is tried again. Milliseconds. */
 const restMs = 1_000;
 /** A longer timer fires at once. Milliseconds. */
@@ -76,14 +85,15 @@ export class WorkGroup {
   #record: GroupRecord;
   readonly #tools: GroupTools;
   readonly #claims: Claims;
-  readonly #rules: { attempts: number; backoffMs: number; graceMs: number; mostWaiting: number };
+  readonly #rules: ClaimRules & { attempts: number; backoffMs: number };
   readonly #sockets = new Map<string, HubSocket>();
   /** Ids of the events that are held, by their offsets. */
   readonly #ids = new Map<number, string>();
   /** Of the page that was read last, what was not looked at yet. */
-  #page: { readonly entries: readonly HeardEntry[]; readonly through: number; next: number } | undefined;
-  /** Events that were looked at since the last round. */
-  readonly #fresh = new Map<number, HeardEntry>();
+  #page: { readonly texts: readonly string[]; readonly through: number; next: number } | undefined;
+  /** What was looked at and is not handed over yet; others are read again. */
+  readonly #fresh = new Map<number, Fresh>();
+  #freshLength = 0;
   /** What was settled just now, by its token. */
   #settled = new Map<number, Settled>();
   #settledBefore: ReadonlyMap<number, Settled> = new Map();
@@ -91,6 +101,7 @@ export class WorkGroup {
   #facts: NewEvent[] = [];
   #isRunning = false;
   #isDue = false;
+  #hasEnded = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -105,8 +116,8 @@ export class WorkGroup {
     this.#record = record;
     this.#tools = tools;
     const { attempts, backoffMs } = record;
-    const { graceMs, mostWaiting } = tools;
-    this.#rules = { attempts, backoffMs, graceMs, mostWaiting };
+    const { graceMs, mostWaiting, mostDead } = tools;
+    this.#rules = { attempts, backoffMs, graceMs, mostWaiting, mostDead };
     this.#claims = new Claims(this.#rules, Math.random, record, claims);
   }
 
@@ -123,8 +134,8 @@ export class WorkGroup {
   /** Reads, once, the ids of what is held, of which after a restart there are just the offsets. */
   async load(held: Iterable<number>): Promise<void> {
     for (const offset of held) {
-      const entry = await this.#entryAt(offset);
-      if (entry !== undefined) this.#ids.set(offset, entry[2].id);
+      const event = await this.#eventAt(offset);
+      if (event !== undefined) this.#ids.set(offset, event.id);
     }
     this.pump();
   }
@@ -144,7 +155,9 @@ export class WorkGroup {
   }
 
   hold(socket: HubSocket, claims: readonly ClaimToken[]): readonly number[] {
-    return this.#claims.hold(socket.id, claims, Date.now());
+    const lost = this.#claims.hold(socket.id, claims, Date.now());
+    this.pump(); // it has spoken, and may be given something again
+    return lost;
   }
 
   /** The id of the event that the satellite works on; undefined where it is not its own any more. */
@@ -180,17 +193,17 @@ export class WorkGroup {
 
   /** Gives a dead event a new life, or forgets it. Whether it was dead. */
   async endDeath(how: "redrive" | "drop", offset: number): Promise<boolean> {
-    const id = (await this.#entryAt(offset))?.[2].id;
+    const event = await this.#eventAt(offset);
     const change = this.#claims[how](offset);
     if (change === undefined) return false;
-    await this.#write(change, id, []);
+    await this.#write(change, event?.id, []);
     return true;
   }
 
   /** Does what there is to do now: once, however often it is asked in one turn. */
   pump(): void {
     this.#isDue = true;
-    if (this.#isRunning || this.#tools.isClosing()) return;
+    if (this.#isRunning || this.#hasEnded || this.#tools.isClosing()) return;
     this.#isRunning = true;
     this.#run().then(
       () => {
@@ -207,19 +220,32 @@ export class WorkGroup {
 
   /** Nothing is handed over any more. */
   end(): void {
+    this.#hasEnded = true;
     clearTimeout(this.#timer);
+  }
+
+  /** Ends it, tells its members, and removes all that is kept of it. */
+  async forget(): Promise<void> {
+    this.end();
+    const { group } = this.#record;
+    for (const socket of this.#sockets.values()) {
+      socket.emit("hub:unworked", { group, error: errorBody("GROUP_UNKNOWN") });
+    }
+    this.#sockets.clear();
+    const names = [groupRecord(this.name), ...this.#claims.offsets.map((one) => claimRecord(this.name, one))];
+    await this.#tools.publisher.record(names.map((name) => ({ name, value: null })));
   }
 
   async #run(): Promise<void> {
     clearTimeout(this.#timer);
-    while (this.#isDue && !this.#tools.isClosing()) {
+    while (this.#isDue && !this.#hasEnded && !this.#tools.isClosing()) {
       this.#isDue = false;
       this.#expire();
       await this.#look();
       await this.#round();
     }
     const { nextMs } = this.#claims;
-    if (nextMs !== undefined) this.#wakeIn(Math.max(1, nextMs - Date.now()));
+    if (nextMs !== undefined && !this.#hasEnded) this.#wakeIn(Math.max(1, nextMs - Date.now()));
   }
 
   #wakeIn(ms: number): void {
@@ -242,17 +268,17 @@ export class WorkGroup {
     while (this.#claims.wantsMore) {
       this.#page ??= await this.#nextPage();
       if (this.#page === undefined) return;
-      const { entries, next, through } = this.#page;
-      const entry = entries[next];
-      if (entry === undefined) {
+      const { texts, next, through } = this.#page;
+      const text = texts[next];
+      if (text === undefined) {
         this.#claims.lookedThrough(through);
         this.#page = undefined;
         continue;
       }
       this.#page.next += 1;
-      const { offset = 0, subject } = entry[2];
-      this.#claims.look(offset, entry[0], subject);
-      this.#fresh.set(offset, entry);
+      const { offset = 0, id, type, subject } = metaOf(text);
+      this.#claims.look(offset, type, subject);
+      this.#keepFresh(offset, { id, text });
     }
   }
 
@@ -266,10 +292,11 @@ export class WorkGroup {
       const gap = { reason: "retention", after, until, group: this.#record.group } as const;
       for (const socket of this.#sockets.values()) socket.emit("hub:gap", gap);
     }
-    return { entries: texts.map((text): HeardEntry => JSON.parse(text)), through, next: 0 };
+    return { texts, through, next: 0 };
   }
 
   async #round(): Promise<void> {
+    if (this.#hasEnded) return;
     const round = this.#claims.handOver(Date.now());
     if (round === undefined) return;
     const facts = this.#facts.splice(0);
@@ -292,29 +319,29 @@ export class WorkGroup {
     const given = this.#claims.commitRound(Date.now());
     this.#isDue ||= given.length < round.claims.length;
     await this.#send(given);
-    this.#fresh.clear();
   }
 
   async #send(given: readonly HandOver[]): Promise<void> {
-    const bySocket = new Map<HubSocket, Claim[]>();
+    const bySocket = new Map<HubSocket, string[]>();
     for (const handedOver of given) {
-      const { offset, token, attempt, leaseMs, deadBefore, member } = handedOver;
-      const entry = this.#fresh.get(offset) ?? (await this.#entryAt(offset));
+      const { offset, member } = handedOver;
+      const event = this.#takeFresh(offset) ?? (await this.#eventAt(offset));
       const socket = this.#sockets.get(member);
       if (socket === undefined) continue; // gone just now: it comes back by the grace
-      if (entry === undefined) {
+      if (event === undefined) {
         await this.#bury(socket, handedOver);
         continue;
       }
-      const [event, data, meta] = entry;
-      this.#ids.set(offset, meta.id);
-      const claim: Claim = { offset, token, leaseMs, event: [event, data, { ...meta, attempt }] };
+      this.#ids.set(offset, event.id);
       const claims = bySocket.get(socket) ?? [];
-      claims.push(deadBefore.length === 0 ? claim : { ...claim, deadBefore });
+      claims.push(claimTextOf(handedOver, event.text));
       bySocket.set(socket, claims);
     }
     const { group } = this.#record;
-    for (const [socket, claims] of bySocket) socket.emit("hub:claims", { group, claims });
+    for (const [socket, claims] of bySocket) {
+      const packet = new PacketText(`["hub:claims",{"group":"${group}","claims":[${claims.join(",")}]}]`);
+      socket.emit("hub:claims", packet as never);
+    }
   }
 
   /** Retention has taken what was to be worked on. */
@@ -329,9 +356,9 @@ export class WorkGroup {
     const fact = this.#factOf(change, id);
     try {
       const all = fact === undefined ? events : [...events, fact];
-      const receipts = await this.#tools.publisher.commit(all, [
-        { name: claimRecord(this.name, offset), value },
-      ]);
+      const committed = this.#tools.publisher.commit(all, [{ name: claimRecord(this.name, offset), value }]);
+      this.pump(); // its room is free
+      const receipts = await committed;
       this.#claims.commit(change);
       this.#ids.delete(offset);
       this.pump();
@@ -380,8 +407,28 @@ export class WorkGroup {
     return workEvent(this.#tools.contract, this.#tools.nextId(), key, id, fact, Date.now());
   }
 
-  async #entryAt(offset: number): Promise<HeardEntry | undefined> {
-    const text = await this.#tools.reader.at(offset);
-    return text === undefined ? undefined : JSON.parse(text);
+  #keepFresh(offset: number, fresh: Fresh): void {
+    if (this.#freshLength + fresh.text.length > mostFreshLength) return;
+    this.#fresh.set(offset, fresh);
+    this.#freshLength += fresh.text.length;
   }
+
+  #takeFresh(offset: number): Fresh | undefined {
+    const fresh = this.#fresh.get(offset);
+    if (fresh === undefined) return undefined;
+    this.#fresh.delete(offset);
+    this.#freshLength -= fresh.text.length;
+    return fresh;
+  }
+
+  async #eventAt(offset: number): Promise<Fresh | undefined> {
+    const text = await this.#tools.reader.at(offset);
+    return text === undefined ? undefined : { id: metaOf(text).id, text };
+  }
+}
+
+/** A `Claim` as JSON. */
+function claimTextOf({ offset, token, leaseMs, attempt, deadBefore }: HandOver, event: string): string {
+  const dead = deadBefore.length === 0 ? "" : `,"deadBefore":${JSON.stringify(deadBefore)}`;
+  return `{"offset":${offset},"token":${token},"leaseMs":${leaseMs},"event":${withAttempt(event, attempt)}${dead}}`;
 }

@@ -29,6 +29,7 @@ import { claimRecord, type GroupRecord, type GroupTools, groupRecord, WorkGroup 
 const Name = z.string().regex(satelliteId);
 const Token = z.strictObject({ offset: z.int().positive(), token: z.int().positive() });
 const Grouped = z.strictObject({ group: Name });
+const Dead = z.strictObject({ group: Name, after: z.int().nonnegative().default(0) });
 const Placed = z.strictObject({ group: Name, offset: z.int().positive() });
 const Hold = z.strictObject({ group: Name, claims: z.array(Token).max(10_000) });
 const ClaimOption = z.strictObject({ group: Name, offset: z.int().positive(), token: z.int().positive() });
@@ -185,12 +186,14 @@ export class WorkGroups {
 
   /** For `hub:dead`. */
   async dead(socket: HubSocket, message: unknown): Promise<DeadReply> {
-    const request = Grouped.safeParse(message);
+    const request = Dead.safeParse(message);
     if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const { after } = request.data;
     const group = await this.#find(socket, request.data.group);
     if (group === undefined) return refused("GROUP_UNKNOWN");
+    const page = group.claims.dead().filter(({ offset }) => offset > after);
     const dead = [];
-    for (const { offset, reason, attempt, error, by, timeMs } of group.claims.dead().slice(0, mostDead)) {
+    for (const { offset, reason, attempt, error, by, timeMs } of page.slice(0, mostDead)) {
       const text = await this.#tools.reader.at(offset);
       const event: HeardEntry | null = text === undefined ? null : JSON.parse(text);
       dead.push({
@@ -213,6 +216,17 @@ export class WorkGroups {
     const group = await this.#find(socket, request.data.group);
     if (group === undefined) return refused("GROUP_UNKNOWN");
     return (await group.endDeath(how, request.data.offset)) ? { ok: true } : refused("NOT_DEAD");
+  }
+
+  /** For `hub:forget` of a group. */
+  async forget(socket: HubSocket, message: unknown): Promise<DoneReply> {
+    const request = Grouped.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const group = await this.#find(socket, request.data.group);
+    if (group === undefined) return refused("GROUP_UNKNOWN");
+    this.#groups.delete(group.name);
+    await group.forget();
+    return { ok: true };
   }
 
   /** The log has grown. */

@@ -4,7 +4,8 @@ import type { Change, ClaimRules } from "../src/claim-outcome.ts";
 import { type ClaimRecord, claimFrom, claimText } from "../src/claim-record.ts";
 import { Claims, type HandOver, type Round } from "../src/claims.ts";
 
-const rules: ClaimRules = { attempts: 2, backoffMs: 1_000, graceMs: 500, mostWaiting: 12 };
+const [mostWaiting, mostDead] = [12, 8];
+const rules: ClaimRules = { attempts: 2, backoffMs: 1_000, graceMs: 500, mostWaiting, mostDead };
 const chance = 0.25;
 const keys = [undefined, "p-1", "p-2", "p-3"];
 const outcomes: readonly Outcome[] = ["done", "retry", "dead", "back", "back"];
@@ -31,6 +32,8 @@ interface Worker {
   capacity: number;
   leaseMs: number;
   turn: number;
+  /** It let a lease run out, and has said nothing since. */
+  isPaused: boolean;
 }
 
 /** A claim that was sent to somebody. */
@@ -89,8 +92,8 @@ class Surroundings {
 
   join(id: string, capacity: number, leaseMs: number, listed: readonly Told[]): void {
     const satellite = satelliteOf(id);
-    const worker = this.workers.get(id) ?? { id, satellite, capacity, leaseMs, turn: 0 };
-    this.workers.set(id, Object.assign(worker, { capacity, leaseMs }));
+    const worker = this.workers.get(id) ?? { id, satellite, capacity, leaseMs, turn: 0, isPaused: false };
+    this.workers.set(id, Object.assign(worker, { capacity, leaseMs, isPaused: false }));
     const lost = listed.filter(({ offset, token }) => {
       const one = this.#heldUnder(offset, token);
       if (one?.by !== satellite) return true;
@@ -116,11 +119,13 @@ class Surroundings {
       one.untilMs = this.nowMs + (this.workers.get(id) as Worker).leaseMs;
       return false;
     });
+    this.#speak(id);
     const answer = this.claims.hold(id, listed, this.nowMs);
     expect(answer).toEqual(lost.map(({ offset }) => offset));
   }
 
   settle(id: string, { offset, token }: Told, outcome: Outcome): void {
+    this.#speak(id);
     const change = this.claims.settle(id, { offset, token, outcome, error: "why" }, this.nowMs);
     expect(change !== undefined).toBe(this.#isCurrent(id, offset, token));
     if (change === undefined) return;
@@ -149,7 +154,16 @@ class Surroundings {
     const changes = this.claims.expire(this.nowMs);
     const actual = changes.map(({ offset, member, outcome }) => ({ offset, member, outcome }));
     expect(actual.sort(byOffset)).toEqual(expected.sort(byOffset));
-    for (const one of over) this.#fail(one);
+    for (const one of over) {
+      const member = one.untilMs <= this.nowMs ? this.workers.get(one.member ?? "") : undefined;
+      if (member !== undefined) member.isPaused = true;
+      this.#fail(one);
+    }
+  }
+
+  #speak(id: string): void {
+    const worker = this.workers.get(id);
+    if (worker !== undefined) worker.isPaused = false;
   }
 
   handOver(): void {
@@ -214,6 +228,8 @@ class Surroundings {
     this.join("c0", 1, 1_000, []);
     for (let turns = 0; this.position < this.log.length || this.#unfinished().length > 0; turns += 1) {
       expect(turns).toBeLessThan(2_000);
+      while (this.writes.length > 0) this.write(true);
+      for (const one of [...this.known.values()]) if (one.state === "dead") this.redrive(one.offset, "drop");
       while (this.writes.length > 0) this.write(true);
       this.read();
       this.expire();
@@ -292,7 +308,8 @@ class Surroundings {
     const { wantsMore } = this.claims;
     const room = [...this.workers.values()].reduce((sum, worker) => sum + this.#roomOf(worker), 0);
     const all = [...this.known.values()];
-    const isFull = all.filter(({ state }) => state === "waiting").length >= (rules.mostWaiting as number);
+    const count = (which: Known["state"]) => all.filter(({ state }) => state === which).length;
+    const isFull = count("waiting") >= mostWaiting || count("dead") >= mostDead;
     const heads = all.filter((one) => this.#isHead(one));
     const certain = heads.filter(({ dueMs }) => dueMs === 0).length;
     const possible = heads.filter(({ dueMs }) => dueMs <= this.nowMs).length;
@@ -307,7 +324,7 @@ class Surroundings {
     for (const { member } of claims) {
       const { capacity } = this.workers.get(member) as Worker;
       const now = claims.filter((claim) => claim.member === member).length;
-      expect(this.#claimsOf(member).length + now).toBeLessThanOrEqual(capacity);
+      expect(this.#takenBy(member) + now).toBeLessThanOrEqual(capacity);
     }
   }
 
@@ -338,13 +355,13 @@ class Surroundings {
     const chosen: Pick<HandOver, "offset" | "member" | "token" | "attempt">[] = [];
     const workers = [...this.workers.values()].map((worker) => ({
       ...worker,
-      held: this.#claimsOf(worker.id).length,
+      held: this.#takenBy(worker.id),
     }));
     const heads = [...this.known.values()].filter((one) => this.#isHead(one)).sort(byOffset);
     let { turn } = this;
     for (const { offset, dueMs, backBy, attempt } of heads) {
       const free = workers
-        .filter(({ held, capacity }) => held < capacity)
+        .filter(({ held, capacity, isPaused }) => held < capacity && !isPaused)
         .sort((a, b) => a.held / a.capacity - b.held / b.capacity || a.turn - b.turn);
       const isDue = dueMs <= this.nowMs;
       const other =
@@ -457,8 +474,13 @@ class Surroundings {
     return [...this.known.values()].filter(({ member }) => member === id).map(({ offset }) => offset);
   }
 
-  #roomOf({ id, capacity }: Worker): number {
-    return Math.max(0, capacity - this.#claimsOf(id).length);
+  /** What is being settled takes no room. */
+  #takenBy(id: string): number {
+    return this.#claimsOf(id).filter((offset) => this.#known(offset).writing !== "change").length;
+  }
+
+  #roomOf({ id, capacity, isPaused }: Worker): number {
+    return isPaused ? 0 : Math.max(0, capacity - this.#takenBy(id));
   }
 
   #deadBefore({ key, offset }: Known): number[] {

@@ -38,6 +38,7 @@ describe("an event", () => {
     expect([claims.nextMs, handOver(999)]).toEqual([1_000, []]);
     expect(handOver(1_000)).toMatchObject([{ attempt: 2 }]);
     expect(claims.expire(11_000)).toMatchObject([{ outcome: "expired", attempt: 2, member: "d1" }]);
+    join("d1", 1); // it is there
     expect([claims.nextMs, handOver(12_999)]).toEqual([13_000, []]);
     const last = first(handOver(13_000));
     claims.leave("d1", 13_000);
@@ -225,6 +226,41 @@ describe("members", () => {
     expect(claims.counts).toEqual({ waiting: 3, held: 6, dead: 0 });
   });
 
+  it("that let a lease run out are given nothing before they say something: join, hold or settle", () => {
+    const { claims, join, handOver } = group();
+    join("d1", 1);
+    claims.look(1, "pickup");
+    const says = [
+      () => join("d1", 1),
+      () => claims.hold("d1", [], 0),
+      () => claims.settle("d1", { offset: 1, token: 1, outcome: "done" }, 0),
+    ];
+    let nowMs = 0;
+    for (const say of says) {
+      expect(handOver(nowMs)).toHaveLength(1);
+      nowMs += 60_000;
+      claims.expire(nowMs);
+      nowMs += 60_000;
+      expect(handOver(nowMs)).toEqual([]);
+      say();
+    }
+  });
+
+  it("have room again when a settle begins, not only when it is on disk; where the log refuses it, they hold both", () => {
+    const { claims, join, handOver } = group();
+    join("d1", 1);
+    claims.look(1, "pickup");
+    const held = first(handOver(0));
+    claims.look(2, "pickup");
+    expect(handOver(0)).toEqual([]);
+    const change = claims.settle("d1", { ...held, outcome: "done" }, 0);
+    expect(handOver(0)).toMatchObject([{ offset: 2 }]);
+    claims.abort(change as NonNullable<typeof change>);
+    expect(claims.isCurrent("d1", held, 0)).toBe(true);
+    claims.look(3, "pickup");
+    expect(handOver(0)).toEqual([]);
+  });
+
   it("that want no more keep what they have", () => {
     const { claims, join, handOver, settle } = group();
     join("d1", 1);
@@ -234,6 +270,18 @@ describe("members", () => {
     join("d1", 0);
     expect(settle(claim, "done", 0)).toMatchObject({ record: null, by: "driver:d1" });
     expect(handOver(0)).toEqual([]);
+  });
+
+  it("look at no more of the log when so many events are dead, until somebody drops one", () => {
+    const { claims, join, handOver, settle } = group(undefined, { mostDead: 1 });
+    join("d1", 2);
+    claims.look(1, "pickup");
+    expect(claims.wantsMore).toBe(true);
+    settle(first(handOver(0)), "dead", 0);
+    expect(claims.wantsMore).toBe(false);
+    const change = claims.drop(1);
+    claims.commit(change as NonNullable<typeof change>);
+    expect(claims.wantsMore).toBe(true);
   });
 
   it("have room before more of the log is looked at, and not too many wait already", () => {

@@ -6,6 +6,7 @@ import { house } from "./house.ts";
 const contracts = [house];
 const start = (options: object = {}) => startHub({ contracts, ...options });
 const ok = expect.objectContaining({ ok: true });
+const refusedError = (code: string) => ({ error: expect.objectContaining({ code }) });
 const refusedWith = (code: string) => ({ ok: false, error: expect.objectContaining({ code }) });
 
 /** A guest that works, by hand. */
@@ -130,6 +131,30 @@ describe("a group", () => {
   });
 });
 
+describe("a group that is forgotten", () => {
+  it("is gone, with its place, its claims and its dead events, for its members too, and after a restart", async () => {
+    await using hub = await start();
+    await say(hub, "a", "b");
+    await using one = await worker(hub, "one", { capacity: 1 });
+    const ended = new Promise<unknown>((resolve) => one.socket.once("hub:unworked", resolve));
+    const [first] = (await one.claimed(1)) as [Claim];
+    await one.settle(first, "dead");
+    const [second] = (await one.claimed(1)) as [Claim];
+    expect(await one.ask("hub:forget", { group: "g" })).toEqual({ ok: true });
+    expect(await ended).toEqual({ group: "g", ...refusedError("GROUP_UNKNOWN") });
+    expect(await one.ask("hub:settle", { group: "g", settles: [] })).toEqual(refusedWith("GROUP_UNKNOWN"));
+    expect(await one.ask("hub:forget", { group: "g" })).toEqual(refusedWith("GROUP_UNKNOWN"));
+    for (const prefix of ["work/", "claim/"]) expect((await hub.log.records(prefix)).size).toBe(0);
+    await hub.stop();
+    await hub.start();
+    await one.connected();
+    expect(await one.group()).toBeUndefined();
+    const held = [{ offset: second.offset, token: second.token }];
+    expect(await one.work({ held })).toMatchObject({ ok: true, lost: [2] });
+    expect((await one.claimed(2)).map(({ offset }) => offset)).toEqual([1, 2]);
+  });
+});
+
 describe("a claim", () => {
   it("that is not renewed goes to somebody else, and its token is refused everywhere", async () => {
     await using hub = await start();
@@ -151,6 +176,29 @@ describe("a claim", () => {
     expect(receipts).toEqual([refusedWith("LEASE_LOST")]);
     expect(await two.settle(fresh)).toEqual(ok);
     expect(hub.log.head).toBeGreaterThanOrEqual(3);
+  });
+
+  it("is given to nobody who let one run out and has said nothing since: that would cost an attempt each time", async () => {
+    await using hub = await start();
+    await say(hub, "a", "b");
+    await using silent = await worker(hub, "silent", { capacity: 1, leaseMs: 100, backoffMs: 0 });
+    await silent.claimed(1);
+    await silent.until(() => silent.lost.length > 0);
+    await using other = await worker(hub, "other", { capacity: 1, leaseMs: 60_000, backoffMs: 0 });
+    for (const [offset, attempt] of [
+      [1, 2],
+      [2, 1],
+    ]) {
+      const [claim] = (await other.claimed(1)) as [Claim];
+      expect([claim.offset, claim.event[2].attempt]).toEqual([offset, attempt]);
+      await other.settle(claim);
+    }
+    expect(silent.claims).toEqual([]);
+    await say(hub, "c");
+    await other.claimed(1); // it is full
+    await say(hub, "d");
+    expect(await silent.ask("hub:hold", { group: "g", claims: [] })).toEqual({ ok: true, lost: [] });
+    expect(keysOf(await silent.claimed(1))).toEqual(["d"]);
   });
 
   it("lasts while it is renewed", async () => {
@@ -253,6 +301,7 @@ describe("settling", () => {
     }
     const [next] = (await one.claimed(1)) as [Claim];
     expect([next.offset, next.deadBefore]).toEqual([2, [1]]);
+    expect(await one.ask("hub:dead", { group: "g", after: 1 })).toEqual({ ok: true, dead: [] });
     const { dead } = await one.ask<{ dead: object[] }>("hub:dead", { group: "g" });
     expect(dead).toEqual([
       expect.objectContaining({ offset: 1, reason: "attempts", attempts: 2, error: "no 2", by: "guest:one" }),

@@ -163,12 +163,17 @@ export interface Satellite<C extends Contract> {
   ): Working;
   /** The groups of this satellite's role, and how they stand. */
   groups(): Promise<readonly GroupStatus[]>;
-  /** The events that a group has given up. */
-  dead(group: string): Promise<readonly DeadEvent[]>;
+  /** The events that a group has given up, in the order of the log: the first 1,000 `after` an offset. Default 0. */
+  dead(group: string, after?: number): Promise<readonly DeadEvent[]>;
   /** Gives a dead event a new life, once: it is handed out again with its attempts from 1. `NOT_DEAD` where it is not. */
   redriveDead(group: string, offset: number): Promise<void>;
   /** Removes a dead event from its group's list for good. `NOT_DEAD` where it is not. */
   drop(group: string, offset: number): Promise<void>;
+  /**
+   * Removes a group: its place in the log, its claims and its dead events. Whoever works in it is told `GROUP_UNKNOWN`. One that
+   * is named again later begins anew, its tokens too.
+   */
+  forgetGroup(group: string): Promise<void>;
   /** What happened to a key: its events that the role may hear, and what groups made of them. */
   history(key: string): Promise<readonly HistoryEntry[]>;
   /**
@@ -428,8 +433,8 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     return (await this.#ask<GroupsReply>("hub:groups", {})).groups;
   }
 
-  async dead(group: string): Promise<readonly DeadEvent[]> {
-    return (await this.#ask<DeadReply>("hub:dead", { group })).dead;
+  async dead(group: string, after = 0): Promise<readonly DeadEvent[]> {
+    return (await this.#ask<DeadReply>("hub:dead", { group, after })).dead;
   }
 
   async redriveDead(group: string, offset: number): Promise<void> {
@@ -438,6 +443,10 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
 
   async drop(group: string, offset: number): Promise<void> {
     await this.#ask("hub:drop", { group, offset });
+  }
+
+  async forgetGroup(group: string): Promise<void> {
+    await this.#ask("hub:forget", { group });
   }
 
   async history(key: string): Promise<readonly HistoryEntry[]> {

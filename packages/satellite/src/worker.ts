@@ -27,6 +27,8 @@ export interface WorkerOptions {
 }
 
 const mostCapacity = 10_000;
+/** As a capacity: the hub has to be told again. */
+const unknown = -1;
 /** One token of a `hub:hold` as JSON, at most. Bytes. */
 const tokenBytes = 64;
 
@@ -122,6 +124,9 @@ export class Worker {
   /** The hub has taken claims away. */
   lost(offsets: readonly number[]): void {
     for (const offset of offsets) this.#claims.get(offset)?.reported();
+    // Whoever let a lease run out is given nothing before it shows that it is there.
+    this.#toldCapacity = unknown;
+    this.#tell();
   }
 
   /** The hub has ended the membership, or refused it. */

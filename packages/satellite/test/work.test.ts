@@ -385,6 +385,24 @@ describe("a claim", () => {
     expect(observer.heard.map(({ data }) => data.driverId)).toEqual(["d2"]);
   });
 
+  it("that was lost by a member whose event loop was blocked does not keep it from further ones", async () => {
+    await using hub = await start();
+    await using vendor = satellite(hub, "vendor", "acme");
+    await using driver = satellite(hub, "driver", "d1");
+    let isBlocked = true;
+    const { done } = work(
+      driver,
+      () => {
+        for (const untilMs = performance.now() + (isBlocked ? 250 : 0); performance.now() < untilMs; );
+        isBlocked = false;
+      },
+      { leaseMs: 100, capacity: 1, backoffMs: 0 },
+    );
+    await say(vendor, ["p-1", "p-2"]);
+    await until(() => done.includes("p-2"));
+    expect(done).toEqual(["p-1", "p-1", "p-2"]);
+  });
+
   it("is worked on for longer than its lease while it is renewed", async () => {
     await using hub = await start();
     await using vendor = satellite(hub, "vendor", "acme");

@@ -468,8 +468,10 @@ describe("a lease", () => {
     at.hub.hand({ offset: 2, leaseMs: 200 });
     await until(() => codes.length === 2);
     at.hub.hand({ offset: 3 });
+    const before = at.hub.heard("hub:work").length;
     at.hub.say("hub:lost", { group: "drivers", offsets: [3] });
     await until(() => at.errors.length === 3);
+    await until(() => at.hub.heard("hub:work").length === before + 1); // it is there, and will have more
     expect(codes).toEqual([
       ["p-1", "LEASE_LOST"],
       ["p-2", "LEASE_LOST"],
@@ -728,17 +730,22 @@ it("groups, what they have given up, and the history of a key can be asked for",
     "hub:history": () => ({ ok: true, entries: ["an entry"] }),
     "hub:redrive": () => ({ ok: true }),
     "hub:drop": () => refused("NOT_DEAD"),
+    "hub:forget": () => ({ ok: true }),
   });
   expect(await at.satellite.groups()).toEqual(["a group"]);
   expect(await at.satellite.dead("drivers")).toEqual(["an event"]);
   expect(await at.satellite.history("p-1")).toEqual(["an entry"]);
   await at.satellite.redriveDead("drivers", 3);
   await expect(at.satellite.drop("drivers", 4)).rejects.toMatchObject({ code: "NOT_DEAD" });
-  const asked = ["hub:dead", "hub:history", "hub:redrive", "hub:drop"].flatMap((name) => at.hub.heard(name));
-  expect(asked).toEqual([
-    { group: "drivers" },
+  expect(await at.satellite.dead("drivers", 7)).toEqual(["an event"]);
+  await at.satellite.forgetGroup("drivers");
+  const names = ["hub:dead", "hub:history", "hub:redrive", "hub:drop", "hub:forget"];
+  expect(names.flatMap((name) => at.hub.heard(name))).toEqual([
+    { group: "drivers", after: 0 },
+    { group: "drivers", after: 7 },
     { key: "p-1" },
     { group: "drivers", offset: 3 },
     { group: "drivers", offset: 4 },
+    { group: "drivers" },
   ]);
 });
