@@ -89,18 +89,13 @@ export function proveEventLog(
     "`append` resolves when its events are on disk: a crash of the process or the machine afterwards loses none of them.",
     async (place) => {
       for (let crash = 1, head = 0; crash <= 4; crash += 1) {
-        const appender = place.appendElsewhere();
-        await appender.until(1 + Math.floor(Math.random() * 500));
-        await appender.kill();
-
-        const log = await place.open();
-        const kept = await readAll(log);
+        const { acked, log, kept } = await place.openAfterCrash();
         assert.deepEqual(
           offsets(kept),
           kept.map((_, index) => index + 1),
         );
         assert.equal(new Set(ids(kept)).size, kept.length);
-        for (const { id, offset } of appender.acked) {
+        for (const { id, offset } of acked) {
           assert.equal(kept[offset - 1]?.id, id);
           assert.ok(offset > head);
         }
@@ -243,12 +238,7 @@ export function proveEventLog(
     "Records are changed in the same commit as the batch that they come with: after a crash both are there, or neither.",
     async (place) => {
       for (let crash = 1; crash <= 2; crash += 1) {
-        const appender = place.appendElsewhere();
-        await appender.until(1 + Math.floor(Math.random() * 500));
-        await appender.kill();
-
-        const log = await place.open();
-        const kept = await readAll(log);
+        const { log, kept } = await place.openAfterCrash();
         const newest = new Map(kept.map(({ source, id }) => [source, JSON.stringify(id)]));
         assert.deepEqual(await recordsOf(log), Object.fromEntries(newest));
         await log.close();
@@ -798,6 +788,15 @@ class Place {
     const appender = this.#engine.appendElsewhere(this.directory);
     this.#opened.push(() => appender.kill());
     return appender;
+  }
+
+  /** Opens what a process leaves that is killed while it appends, sooner or later. */
+  async openAfterCrash() {
+    const appender = this.appendElsewhere();
+    await appender.until(1 + Math.floor(Math.random() * 500));
+    await appender.kill();
+    const log = await this.open();
+    return { log, kept: await readAll(log), acked: appender.acked };
   }
 
   async remove(): Promise<void> {

@@ -67,20 +67,9 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
   let brought = { events: 0, bytes: 0 };
 
   const append = (offset: number, row: Row): Appended => {
-    const [, contract, id, event, key, rooms, source, timeMs, data, latest, cause] = row;
-    const { changes } = insert.run(
-      offset,
-      contract,
-      id,
-      event,
-      key,
-      rooms,
-      source,
-      timeMs,
-      data,
-      latest,
-      cause,
-    );
+    row[0] = offset;
+    const { changes } = insert.run(...row);
+    const [, contract, id, event, key, , , , data, latest, cause] = row;
     if (changes === 0) {
       const first = find.get(contract, id);
       const isOfSameCause = cause !== null && first.cause === cause;

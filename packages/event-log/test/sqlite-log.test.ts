@@ -25,6 +25,13 @@ function event(): NewEvent {
   return { contract, id: randomUUID(), event: name, rooms: [], source, timeMs: 1, data: "{}", keep: "log" };
 }
 
+const events = (count: number): NewEvent[] => Array.from({ length: count }, event);
+
+/** Resolves when retention has come so far. */
+async function untilTaken(log: EventLog, offset: number): Promise<void> {
+  while ((await log.read({ after: 0, limit: 1 })).takenThrough < offset) await pause(5);
+}
+
 /** What an operator's own tool would do to the file. */
 function tamper(directory: string, sql: string): void {
   const db = new DatabaseSync(fileIn(directory));
@@ -74,8 +81,8 @@ describe("EventLog, kept by SQLite:", () => {
 describe("The SQLite engine", () => {
   let directory = "";
   let opened: EventLog[] = [];
-  const open = async (file = fileIn(directory), bounds: Partial<SqliteLogOptions> = {}) => {
-    const log = await openSqliteLog({ file, ...bounds });
+  const open = async (options: Partial<SqliteLogOptions> = {}) => {
+    const log = await openSqliteLog({ file: fileIn(directory), ...options });
     opened.push(log);
     return log;
   };
@@ -89,7 +96,7 @@ describe("The SQLite engine", () => {
   });
 
   it("creates the directories above its file", async () => {
-    await open(join(directory, "a", "b", "events.db"));
+    await open({ file: join(directory, "a", "b", "events.db") });
     expect(await readdir(join(directory, "a", "b"))).toContain("events.db");
   });
 
@@ -102,7 +109,7 @@ describe("The SQLite engine", () => {
 
   it("takes up a log of an older version with all that is in it", async () => {
     const log = await open();
-    await log.append([event(), event()]);
+    await log.append(events(2));
     await log.close();
     tamper(directory, "DROP INDEX caused; ALTER TABLE events DROP COLUMN cause; PRAGMA user_version = 1");
     const again = await open();
@@ -130,7 +137,7 @@ describe("The SQLite engine", () => {
   it("says which path cannot hold a log", async () => {
     await writeFile(join(directory, "letter"), "");
     const file = join(directory, "letter", "events.db");
-    await expect(open(file)).rejects.toMatchObject({
+    await expect(open({ file })).rejects.toMatchObject({
       code: "CONFIG_INVALID",
       message: expect.stringContaining(file),
     });
@@ -140,7 +147,7 @@ describe("The SQLite engine", () => {
     await open();
     const link = join(directory, "link.db");
     await symlink(fileIn(directory), link);
-    await expect(open(link)).rejects.toMatchObject({ code: "LOG_LOCKED" });
+    await expect(open({ file: link })).rejects.toMatchObject({ code: "LOG_LOCKED" });
   });
 
   it("rolls a batch back that SQLite refuses, with LOG_FAILED and the cause, and takes the next", async () => {
@@ -185,21 +192,21 @@ describe("The SQLite engine", () => {
       { maxBytes: 1_000_000, retention: { bytes: 1_000_000 } },
     ];
     for (const bounds of bad) {
-      await expect(open(fileIn(directory), bounds)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
+      await expect(open(bounds)).rejects.toMatchObject({ code: "CONFIG_INVALID" });
     }
-    const all = open(fileIn(directory), { retention: { ageMs: -1, bytes: 0 }, maxBytes: -2 });
+    const all = open({ retention: { ageMs: -1, bytes: 0 }, maxBytes: -2 });
     await expect(all).rejects.toThrow(/ageMs.*-1.*bytes.*0.*maxBytes.*-2/);
     expect(await readdir(directory)).toEqual([]);
-    await open(fileIn(directory), { retention: { ageMs: Infinity, bytes: 1 }, maxBytes: Infinity });
+    await open({ retention: { ageMs: Infinity, bytes: 1 }, maxBytes: Infinity });
   });
 
   it("keeps a log within its bounds for as long as it is appended to, whatever the batches, several under way", async () => {
     const [bytes, maxBytes] = [4_000_000, 10_000_000];
-    const log = await open(fileIn(directory), { retention: { bytes }, maxBytes });
+    const log = await open({ retention: { bytes }, maxBytes });
     const sizes = [1, 64, 1_000, 3_000];
     await Promise.all(
       sizes.map(async (size) => {
-        while (log.head < 100_000) await log.append(Array.from({ length: size }, event));
+        while (log.head < 100_000) await log.append(events(size));
       }),
     );
     const { takenThrough } = await log.read({ after: 0 });
@@ -212,7 +219,7 @@ describe("The SQLite engine", () => {
 
   it("takes events of a megabyte one by one, and not many more than it must", async () => {
     const bytes = 20_000_000;
-    const log = await open(fileIn(directory), { retention: { bytes } });
+    const log = await open({ retention: { bytes } });
     const data = JSON.stringify("x".repeat(1_000_000));
     for (let batch = 0; batch < 40; batch += 1) await log.append([{ ...event(), data }]);
     const { takenThrough } = await log.read({ after: log.head - 1 });
@@ -221,15 +228,15 @@ describe("The SQLite engine", () => {
   });
 
   it("does not let `latest` events, which stay, keep it busy", async () => {
-    const log = await open(fileIn(directory), { retention: { bytes: 1 } });
+    const log = await open({ retention: { bytes: 1 } });
     const positions = Array.from({ length: 2_000 }, (_, index) => ({
       ...event(),
       key: `k${index}`,
       keep: "latest" as const,
     }));
     await log.append(positions);
-    await log.append([event(), event()]);
-    while ((await log.read({ after: 2_001 })).takenThrough < 2_002) await pause(5);
+    await log.append(events(2));
+    await untilTaken(log, 2_002);
     const cpu = process.cpuUsage();
     await pause(300);
     const { user, system } = process.cpuUsage(cpu);
@@ -239,20 +246,20 @@ describe("The SQLite engine", () => {
 
   it("is closed without waiting for the rest of the retention, which goes on when it is opened again", async () => {
     const log = await open();
-    for (let batch = 0; batch < 5; batch += 1) await log.append(Array.from({ length: 10_000 }, event));
+    for (let batch = 0; batch < 5; batch += 1) await log.append(events(10_000));
     await log.close();
-    const aging = await open(fileIn(directory), { retention: { ageMs: 1_000 } });
+    const aging = await open({ retention: { ageMs: 1_000 } });
     await aging.close();
     const stopped = await open();
     const { takenThrough } = await stopped.read({ after: 0 });
     expect(takenThrough).toBeLessThan(50_000);
     await stopped.close();
-    const again = await open(fileIn(directory), { retention: { ageMs: 1_000 } });
-    while ((await again.read({ after: 0 })).takenThrough < 50_000) await pause(5);
+    const again = await open({ retention: { ageMs: 1_000 } });
+    await untilTaken(again, 50_000);
   });
 
   it("warns once of a retention that fails, appends all the same, and takes up when it can", async () => {
-    const log = await open(fileIn(directory), { retention: { ageMs: 60_000 } });
+    const log = await open({ retention: { ageMs: 60_000 } });
     tamper(directory, "CREATE TRIGGER stuck BEFORE DELETE ON events BEGIN SELECT raise(FAIL, 'stuck'); END");
     using warnings = heardWarnings();
     for (let offset = 1; offset < 3 || warnings.texts.length === 0; offset += 1) {
@@ -261,24 +268,24 @@ describe("The SQLite engine", () => {
     // Tried again every second, without another word.
     await pause(1_500);
     tamper(directory, "DROP TRIGGER stuck");
-    while ((await log.read({ after: 0 })).takenThrough < log.head) await pause(5);
+    await untilTaken(log, log.head);
     expect(warnings.texts).toEqual([expect.stringContaining("stuck")]);
   });
 
   it("leaves a file that is larger than its bound as large as it is, and appends where retention has made room", async () => {
     const log = await open();
-    await log.append(Array.from({ length: 20_000 }, event));
+    await log.append(events(20_000));
     await log.close();
     const { size } = await stat(fileIn(directory));
-    const full = await open(fileIn(directory), { maxBytes: 1_000_000 });
-    await expect(full.append(Array.from({ length: 100 }, event))).rejects.toMatchObject({
+    const full = await open({ maxBytes: 1_000_000 });
+    await expect(full.append(events(100))).rejects.toMatchObject({
       code: "LOG_FULL",
       message: expect.stringContaining(fileIn(directory)),
     });
     await full.close();
-    const roomy = await open(fileIn(directory), { maxBytes: 1_000_000, retention: { ageMs: 1_000 } });
-    while ((await roomy.read({ after: 0 })).takenThrough < 20_000) await pause(5);
-    await roomy.append(Array.from({ length: 100 }, event));
+    const roomy = await open({ maxBytes: 1_000_000, retention: { ageMs: 1_000 } });
+    await untilTaken(roomy, 20_000);
+    await roomy.append(events(100));
     await roomy.close();
     expect((await stat(fileIn(directory))).size).toBeLessThanOrEqual(size);
   });

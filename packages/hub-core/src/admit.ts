@@ -17,8 +17,8 @@ import {
 } from "@orrery/contracts";
 import type { NewEvent } from "@orrery/event-log";
 import type { z } from "zod";
-import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
+import { issuesOf } from "./refused.ts";
 
 /** An event that passed every check. */
 export type Admitted = Omit<NewEvent, "keep"> & { readonly keep: Keep };

@@ -1,14 +1,11 @@
 import {
   type Contract,
-  type Cursor,
   type DeliveryReply,
   type DoneReply,
   type ErrorCode,
   errorBody,
   type FollowersReply,
   type FollowReply,
-  type FollowRequest,
-  type HeardEntry,
   nameOf,
   type Parked,
   type ParkedReply,
@@ -19,14 +16,14 @@ import type { EventLog, Filter, RecordChange } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
 import { whenDrained } from "./connection.ts";
-import { cursorOf, startAfter } from "./cursor.ts";
+import { cursorOf, From, startFrom } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { type FollowerInput, type FollowerState, followerAt, stepFollower } from "./follower.ts";
-import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { LogReader, ReadTexts } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
+import { refused } from "./refused.ts";
 import type { Turns } from "./turns.ts";
 
 const Name = z.string().regex(satelliteId);
@@ -34,7 +31,7 @@ const Request = z.strictObject({
   as: Name,
   events: z.array(z.string()).max(1_000),
   rooms: z.array(z.string()).optional(),
-  from: z.union([z.string().max(200), z.strictObject({ time: z.iso.datetime() })]).optional(),
+  from: From,
 });
 const Named = z.strictObject({ as: Name });
 const Redrive = z.strictObject({ as: Name, offset: z.int().positive() });
@@ -43,8 +40,6 @@ const Answer = z.strictObject({
     .array(z.strictObject({ offset: z.int().positive(), attempts: z.int().positive(), error: z.string() }))
     .optional(),
 });
-
-type Start = NonNullable<FollowRequest["from"]>;
 
 /** A connection that follows; a newer one under the same name takes its place. */
 interface Following {
@@ -101,12 +96,12 @@ export class Followers {
   async follow(socket: HubSocket, message: unknown): Promise<FollowReply> {
     const request = Request.safeParse(message);
     if (!request.success) return refused("MESSAGE_INVALID", request.error);
-    const { as, events, rooms, from = "now" } = request.data;
+    const { as, events, rooms, from } = request.data;
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return { ok: false, error: filter };
     await this.#load();
     const name = this.#nameOf(socket, as);
-    const start = await this.#startOf(from as Start);
+    const start = await startFrom(from, this.#log, this.#publisher);
     if (start === undefined) return refused("CURSOR_INVALID");
     const known = this.#followers.get(name);
     if (known === undefined && this.#ofSocket(socket).length >= this.#limits.followers) {
@@ -297,17 +292,12 @@ export class Followers {
       attempts,
       error: error.slice(0, errorLength),
       time: new Date().toISOString(),
-      event: known ?? (await this.#eventAt(offset)),
+      event: known ?? (await this.#reader.entryAt(offset)) ?? null,
     };
     await this.#publisher.record([
       { name: parkedRecord(follower.name, offset), value: JSON.stringify(parked) },
     ]);
     follower.parked.set(offset, parked);
-  }
-
-  async #eventAt(offset: number): Promise<HeardEntry | null> {
-    const text = await this.#reader.at(offset);
-    return text === undefined ? null : JSON.parse(text);
   }
 
   async #create(name: string, as: string, cursor: number): Promise<Follower> {
@@ -317,14 +307,6 @@ export class Followers {
     const made = this.#followers.get(name) ?? follower;
     this.#followers.set(name, made);
     return made;
-  }
-
-  async #startOf(from: Start): Promise<{ readonly offset: number; readonly gap?: Cursor } | undefined> {
-    if (from === "now") return { offset: this.#publisher.head };
-    if (from === "start") return { offset: 0 };
-    if (typeof from !== "object") return startAfter(from, this.#log.epoch, this.#publisher.head);
-    const before = await this.#log.offsetBefore(Date.parse(from.time));
-    return { offset: Math.min(before, this.#publisher.head) };
   }
 
   async #named(socket: HubSocket, message: unknown): Promise<Follower | ErrorCode> {
@@ -369,6 +351,3 @@ export class Followers {
 const cursorRecord = (name: string): string => `follower/${name}`;
 const parkedRecord = (name: string, offset?: number): string =>
   offset === undefined ? `parked/${name}` : `parked/${name}/${offset}`;
-
-const refused = (code: ErrorCode, error?: z.ZodError) =>
-  ({ ok: false, error: errorBody(code, error && issuesOf(error)) }) as const;

@@ -1,18 +1,12 @@
-import {
-  type ErrorCode,
-  errorBody,
-  type HeardEntry,
-  type HistoryEntry,
-  type HistoryReply,
-} from "@orrery/contracts";
+import type { HeardEntry, HistoryEntry, HistoryReply } from "@orrery/contracts";
 import { type EventLog, type Filter, isWanted, type StoredEvent } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
 import type { ClaimRecord } from "./claim-record.ts";
 import { filterOf } from "./filter-of.ts";
 import { heardEncoder } from "./heard.ts";
-import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
+import { refused } from "./refused.ts";
 import type { WorkGroups } from "./work.ts";
 import { type WorkFact, workEventName } from "./work-fact.ts";
 import type { GroupTools } from "./work-group.ts";
@@ -123,6 +117,3 @@ function entryOf(group: string, claim: ClaimRecord): HistoryEntry[] {
       return [];
   }
 }
-
-const refused = (code: ErrorCode, error?: z.ZodError) =>
-  ({ ok: false, error: errorBody(code, error && issuesOf(error)) }) as const;

@@ -3,11 +3,11 @@ import {
   type ErrorBody,
   errorBody,
   type Identity,
-  type Issue,
   protocolVersion,
   satelliteId,
 } from "@orrery/contracts";
 import { z } from "zod";
+import { issuesOf } from "./refused.ts";
 
 /** `plain`: an ordinary Socket.IO client, one packet an event. `batched`: the satellite package. */
 export type Form = "plain" | "batched";
@@ -37,13 +37,6 @@ export function readHandshake(contract: Contract, auth: unknown): Handshake | Er
   if (!contract.roles.includes(role)) return errorBody("ROLE_UNKNOWN");
   if (protocol !== undefined && protocol !== protocolVersion) return errorBody("PROTOCOL_UNSUPPORTED");
   return { identity: { role, id }, form: protocol === undefined ? "plain" : "batched", events, rooms };
-}
-
-/** zod's findings as the wire says them; at most 20, since a hostile message may have thousands. */
-export function issuesOf(error: z.ZodError): Issue[] {
-  return error.issues
-    .slice(0, 20)
-    .map(({ path, message }) => ({ path: path.map(String).join("."), message }));
 }
 
 /** Whether an address of this machine reaches this machine only. */

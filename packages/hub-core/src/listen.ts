@@ -1,14 +1,14 @@
-import { type Contract, errorBody, type ListenReply, type ListenRequest } from "@orrery/contracts";
+import type { Contract, ListenReply } from "@orrery/contracts";
 import type { EventLog, Filter } from "@orrery/event-log";
 import { z } from "zod";
 import { type Audiences, type HubSocket, packetsOf } from "./audience.ts";
 import { whenDrained } from "./connection.ts";
-import { cursorOf, startAfter } from "./cursor.ts";
+import { cursorOf, type Start, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
-import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Publisher } from "./publish.ts";
+import { refused } from "./refused.ts";
 import type { Turns } from "./turns.ts";
 
 /** How far a socket is that is not live yet. */
@@ -77,13 +77,12 @@ export class Listening {
   /** For `hub:listen`. The reply is handed to `reply` before any event is sent. */
   listen(socket: HubSocket, message: unknown, reply: (reply: ListenReply) => void): void {
     const request = Request.safeParse(message);
-    if (!request.success)
-      return reply({ ok: false, error: errorBody("MESSAGE_INVALID", issuesOf(request.error)) });
+    if (!request.success) return reply(refused("MESSAGE_INVALID", request.error));
     const { events, rooms, after, fresh } = request.data;
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return reply({ ok: false, error: filter });
-    const start = this.#startOf(after as ListenRequest["after"]);
-    if (start === undefined) return reply({ ok: false, error: errorBody("CURSOR_INVALID") });
+    const start = this.#startOf(after);
+    if (start === undefined) return reply(refused("CURSOR_INVALID"));
 
     const cursor = cursorOf(this.#log.epoch, start.offset);
     reply({ ok: true, cursor });
@@ -112,7 +111,7 @@ export class Listening {
     this.#audiences.leave(socket);
   }
 
-  #startOf(after: ListenRequest["after"]): ReturnType<typeof startAfter> {
+  #startOf(after: string | undefined): Start | undefined {
     if (after === undefined) return { offset: this.#publisher.head };
     return after === "start" ? { offset: 0 } : startAfter(after, this.#log.epoch, this.#publisher.head);
   }

@@ -22,9 +22,9 @@ import type { HubSocket } from "./audience.ts";
 import { unsentBytes } from "./connection.ts";
 import { isRoom } from "./filter-of.ts";
 import { heardEncoder } from "./heard.ts";
-import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import { OpenQuestion } from "./open-question.ts";
+import { refused } from "./refused.ts";
 
 const Answer = z.strictObject({ event: z.string(), rooms: z.array(z.string()).default([]) });
 const Unanswer = z.strictObject({ event: z.string() });
@@ -249,6 +249,3 @@ function failure(words: string): ErrorBody {
   const body = errorBody("ANSWER_FAILED");
   return { ...body, message: words.slice(0, errorLength) || body.message };
 }
-
-const refused = (code: ErrorCode, error?: z.ZodError) =>
-  ({ ok: false, error: errorBody(code, error && issuesOf(error)) }) as const;

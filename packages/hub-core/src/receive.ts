@@ -2,7 +2,6 @@ import {
   type Contract,
   type EmitReply,
   type ErrorBody,
-  type ErrorCode,
   errorBody,
   type ListenReply,
   type Receipt,
@@ -16,6 +15,7 @@ import type { Listening } from "./listen.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
 import type { Questions } from "./questions.ts";
+import { refused } from "./refused.ts";
 import type { WorkGroups } from "./work.ts";
 
 /** What the messages of one contract's satellites are given to. */
@@ -155,5 +155,3 @@ const hasClaim = (options: unknown): options is { readonly claim: unknown } =>
 
 const isEntry = (entry: unknown): entry is unknown[] =>
   Array.isArray(entry) && entry.length >= 1 && entry.length <= 3;
-
-const refused = (code: ErrorCode) => ({ ok: false, error: errorBody(code) }) as const;

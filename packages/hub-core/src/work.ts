@@ -1,12 +1,9 @@
 import {
   type Contract,
-  type Cursor,
   type DeadReply,
   type DoneReply,
   type ErrorCode,
-  errorBody,
   type GroupsReply,
-  type HeardEntry,
   type HoldReply,
   nameOf,
   OrreryError,
@@ -20,10 +17,10 @@ import { z } from "zod";
 import type { Admitted } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import { type ClaimRecord, claimFrom } from "./claim-record.ts";
-import { cursorOf, startAfter } from "./cursor.ts";
+import { cursorOf, From, startFrom } from "./cursor.ts";
 import { filterName, filterOf } from "./filter-of.ts";
-import { issuesOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
+import { refused } from "./refused.ts";
 import { claimRecord, type GroupRecord, type GroupTools, groupRecord, WorkGroup } from "./work-group.ts";
 
 const Name = z.string().regex(satelliteId);
@@ -37,7 +34,7 @@ const Work = z.strictObject({
   group: Name,
   events: z.array(z.string()).min(1).max(1_000),
   rooms: z.array(z.string()).optional(),
-  from: z.union([z.string().max(200), z.strictObject({ time: z.iso.datetime() })]).default("now"),
+  from: From,
   capacity: z.int().min(0).max(10_000),
   leaseMs: z.int().min(100).max(600_000).default(30_000),
   attempts: z.int().min(1).max(1_000).default(5),
@@ -91,8 +88,9 @@ export class WorkGroups {
     let group = this.#groups.get(full);
     if (group === undefined) {
       if (this.#groups.size >= this.#limits.groups) return refused("GROUPS_TOO_MANY");
-      const position = await this.#startOf(from as Cursor);
-      if (position === undefined) return refused("CURSOR_INVALID");
+      const start = await startFrom(from, this.#log, this.#tools.publisher);
+      if (start === undefined) return refused("CURSOR_INVALID");
+      const position = start.offset;
       const { role, id } = socket.data.identity;
       const record = { role, id, group: name, events, rooms, position, token: 0, attempts, backoffMs };
       await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
@@ -194,8 +192,6 @@ export class WorkGroups {
     const page = group.claims.dead().filter(({ offset }) => offset > after);
     const dead = [];
     for (const { offset, reason, attempt, error, by, timeMs } of page.slice(0, mostDead)) {
-      const text = await this.#tools.reader.at(offset);
-      const event: HeardEntry | null = text === undefined ? null : JSON.parse(text);
       dead.push({
         offset,
         reason,
@@ -203,7 +199,7 @@ export class WorkGroups {
         error,
         by,
         time: new Date(timeMs).toISOString(),
-        event,
+        event: (await this.#tools.reader.entryAt(offset)) ?? null,
       });
     }
     return { ok: true, dead };
@@ -254,14 +250,6 @@ export class WorkGroups {
     return this.#groups.get(this.#nameOf(socket, group));
   }
 
-  async #startOf(from: Cursor | "start" | "now" | { readonly time: string }): Promise<number | undefined> {
-    const { head } = this.#tools.publisher;
-    if (from === "now") return head;
-    if (from === "start") return 0;
-    if (typeof from !== "object") return startAfter(from, this.#log.epoch, head)?.offset;
-    return Math.min(await this.#log.offsetBefore(Date.parse(from.time)), head);
-  }
-
   /** Takes up what an earlier run of the hub has kept. A group whose events the contract has no more rests. */
   async #load(): Promise<void> {
     const prefix = `${this.#contract.name}/`;
@@ -294,6 +282,3 @@ export class WorkGroups {
 const mostDead = 1_000;
 
 const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
-
-const refused = (code: ErrorCode, error?: z.ZodError) =>
-  ({ ok: false, error: errorBody(code, error && issuesOf(error)) }) as const;

@@ -11,7 +11,7 @@ import { z } from "zod";
 import type { HubSocket } from "../src/audience.ts";
 import { createHub } from "../src/index.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
-import { PlainClient, RawClient } from "./clients.ts";
+import { PlainClient, RawClient, refusal } from "./clients.ts";
 import { stall } from "./stall.ts";
 
 const town = defineContract({
@@ -55,7 +55,6 @@ const town = defineContract({
 
 const contracts = [town];
 const start = (limits: object = {}) => startHub({ contracts, limits });
-const refusal = (code: string) => ({ ok: false, error: expect.objectContaining({ code }) });
 
 /** Resolves when the hub knows no satellite of that id any more. */
 async function gone({ hub }: TestHub, id: string): Promise<void> {

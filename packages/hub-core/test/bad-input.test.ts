@@ -1,15 +1,14 @@
 import { createConnection } from "node:net";
 import { startHub, type TestHub } from "../src/testing.ts";
-import { PlainClient, RawClient } from "./clients.ts";
-import { house } from "./house.ts";
+import { PlainClient, RawClient, refusal } from "./clients.ts";
+import { connect, contracts, host } from "./house.ts";
 
-const host = { role: "host", id: "h" };
 let hub: TestHub;
 let bystander: PlainClient;
 
 beforeEach(async () => {
-  hub = await startHub({ contracts: [house], limits: { eventBytes: 1_000, messageBytes: 100_000 } });
-  bystander = await new PlainClient(`${hub.url}/house`, { role: "guest", id: "bystander" }).connected();
+  hub = await startHub({ contracts, limits: { eventBytes: 1_000, messageBytes: 100_000 } });
+  bystander = await connect(hub, { role: "guest", id: "bystander" });
 });
 
 /** Whatever was sent, somebody else's event still goes to disk and comes back, and nothing else was heard. */
@@ -21,10 +20,6 @@ afterEach(async () => {
 });
 
 const nested = (levels: number) => JSON.parse(`${"[".repeat(levels)}${"]".repeat(levels)}`);
-const refusal = (code: string) => ({
-  ok: false,
-  error: expect.objectContaining({ code, message: expect.any(String) }),
-});
 
 describe("an event is refused with a code when", () => {
   it.each<[string, string, unknown[], string]>([
@@ -70,13 +65,13 @@ describe("an event is refused with a code when", () => {
     ],
     ["it has more arguments than there are", "said", [{ id: "a" }, { id: "1" }, 3], "MESSAGE_INVALID"],
   ])("%s", async (_when, event, args, code) => {
-    await using client = await new PlainClient(`${hub.url}/house`, host).connected();
+    await using client = await connect(hub, host);
     expect(await client.say(event, ...args)).toEqual(refusal(code));
     expect(hub.log.head).toBe(0);
   });
 
   it("its role may not say it, or only where a room of its own is concerned", async () => {
-    await using guest = await new PlainClient(`${hub.url}/house`, { role: "guest", id: "g" }).connected();
+    await using guest = await connect(hub, { role: "guest", id: "g" });
     expect(await guest.say("free", { value: 1 })).toEqual(refusal("FORBIDDEN"));
     expect(await guest.say("whispered", { id: "a", guest: "other" })).toEqual(refusal("FORBIDDEN"));
     expect(await guest.say("whispered", { id: "a" })).toEqual(refusal("FORBIDDEN"));
@@ -90,7 +85,7 @@ describe("an event is refused with a code when", () => {
   });
 
   it("it fails, naming each place in the data", async () => {
-    await using client = await new PlainClient(`${hub.url}/house`, host).connected();
+    await using client = await connect(hub, host);
     expect(await client.say("mood", { who: 7 })).toEqual({
       ok: false,
       error: {
@@ -117,13 +112,13 @@ describe("a message is refused with a code when", () => {
     ["an entry is too long", "hub:emit", [[["said", { id: "a" }, {}, 4]]], "MESSAGE_INVALID"],
     ["it listens in the plain form", "hub:listen", [{ events: [] }], "MESSAGE_INVALID"],
   ])("%s", async (_when, message, args, code) => {
-    await using client = await new PlainClient(`${hub.url}/house`, host).connected();
+    await using client = await connect(hub, host);
     expect(await client.socket.emitWithAck(message, ...args)).toEqual(refusal(code));
     expect(hub.log.head).toBe(0);
   });
 
   it("an entry names what only a prototype has", async () => {
-    await using client = await new PlainClient(`${hub.url}/house`, host).connected();
+    await using client = await connect(hub, host);
     const reply = await client.socket.emitWithAck("hub:emit", [["toString", {}], [{}, {}], [null]]);
     expect(reply).toEqual({ ok: true, receipts: Array(3).fill(refusal("UNKNOWN_EVENT")) });
   });
@@ -190,14 +185,14 @@ describe("a connection is closed, with a code where a client could read it, when
   });
 
   it("it never says who it is", async () => {
-    await using impatient = await startHub({ contracts: [house], limits: { connectTimeoutMs: 50 } });
+    await using impatient = await startHub({ contracts, limits: { connectTimeoutMs: 50 } });
     await using client = new RawClient(impatient.url);
     await client.closed();
   });
 
   it("its other end is gone without a word", async () => {
     await using watchful = await startHub({
-      contracts: [house],
+      contracts,
       limits: { pingIntervalMs: 50, pingTimeoutMs: 50 },
     });
     await using client = await new RawClient(watchful.url).join("/house", host);
@@ -222,7 +217,7 @@ it("two messages that ask for the same ack are both answered", async () => {
 });
 
 it("an event without an ack is taken, or refused, in silence", async () => {
-  await using client = await new PlainClient(`${hub.url}/house`, { ...host, events: [] }).connected();
+  await using client = await connect(hub, { ...host, events: [] });
   client.socket.emit("said", { id: 7 });
   client.socket.emit("said", { id: "a" });
   expect((await bystander.take(1)).map(({ data }) => data.id)).toEqual(["a"]);

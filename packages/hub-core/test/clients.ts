@@ -3,6 +3,12 @@ import type { ErrorBody, Meta, Receipt } from "@orrery/contracts";
 import { io, type Socket } from "socket.io-client";
 import { WebSocket } from "ws";
 
+/** What the hub answers to what it refuses. */
+export const refusal = (code: string) => ({
+  ok: false,
+  error: expect.objectContaining({ code, message: expect.any(String) }),
+});
+
 export interface HeardEvent {
   readonly event: string;
   readonly data: Record<string, unknown>;

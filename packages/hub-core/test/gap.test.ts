@@ -1,10 +1,10 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type { Delivery, Gap, Receipt } from "@orrery/contracts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient } from "./clients.ts";
-import { house } from "./house.ts";
+import { contracts } from "./house.ts";
+import { named, range } from "./numbers.ts";
 
-const contracts = [house];
-const host = { role: "host", id: "h", protocol: 1 };
 const text = "x".repeat(1_000);
 /** The log holds some hundred of the notes below. */
 const retention = { bytes: 300_000 };
@@ -15,7 +15,7 @@ class Client extends PlainClient {
   readonly told: string[] = [];
 
   constructor(hub: TestHub, id: string) {
-    super(`${hub.url}/house`, { ...host, id });
+    super(`${hub.url}/house`, { role: "host", id, protocol: 1 });
     this.socket.on("hub:gap", (gap: Gap) => {
       this.gaps.push(gap);
       this.told.push("gap");
@@ -44,9 +44,6 @@ class Client extends PlainClient {
 }
 
 const connect = (hub: TestHub, id = "h") => new Client(hub, id).connected();
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-const range = (after: number, through: number) =>
-  Array.from({ length: through - after }, (_, place) => after + 1 + place);
 
 /** Says notes in batches; their receipts. */
 async function speak(client: PlainClient, ids: readonly string[]): Promise<Receipt[]> {
@@ -57,7 +54,6 @@ async function speak(client: PlainClient, ids: readonly string[]): Promise<Recei
   }
   return receipts;
 }
-const named = (prefix: string, count: number) => range(0, count).map((n) => `${prefix}${n}`);
 
 /** Floods the log until its retention has gone beyond the offset and has nothing more to do. Returns how far it has come. */
 async function overtake(hub: TestHub, offset: number): Promise<number> {

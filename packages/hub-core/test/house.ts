@@ -1,5 +1,6 @@
 import { defineContract } from "@orrery/contracts";
 import { z } from "zod";
+import { PlainClient } from "./clients.ts";
 
 const Note = z.strictObject({
   id: z.string().max(1_000_000),
@@ -55,3 +56,13 @@ export const house = defineContract({
   },
 });
 export type House = typeof house;
+export const contracts = [house];
+
+export const host = { role: "host", id: "h" };
+
+/** A plain client in the house of that hub; what `auth` says of the protocol makes it a batched one. */
+export const connect = (
+  hub: { readonly url: string },
+  auth: object,
+  options?: object,
+): Promise<PlainClient> => new PlainClient(`${hub.url}/house`, auth, options).connected();

@@ -1,15 +1,12 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient } from "./clients.ts";
-import { house } from "./house.ts";
+import { connect, contracts, host } from "./house.ts";
+import { named, range } from "./numbers.ts";
 
-const contracts = [house];
-const host = { role: "host", id: "h", protocol: 1 };
-const connect = (hub: TestHub, auth: object = host) => new PlainClient(`${hub.url}/house`, auth).connected();
+const batched = { ...host, protocol: 1 };
 const listen = (client: PlainClient, request: object) => client.socket.emitWithAck("hub:listen", request);
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-const range = (after: number, through: number) =>
-  Array.from({ length: through - after }, (_, place) => after + 1 + place);
 
 /** Says how they are, in the order given; each as `<who> <mood>`. */
 async function feel(client: PlainClient, ...moods: readonly string[]): Promise<void> {
@@ -20,7 +17,6 @@ async function feel(client: PlainClient, ...moods: readonly string[]): Promise<v
   await client.socket.emitWithAck("hub:emit", entries);
 }
 const note = (client: PlainClient, id: string) => client.say("hub:emit", [["said", { id }]]);
-const named = (prefix: string, count: number) => range(0, count).map((n) => `${prefix}${n}`);
 
 /** What was heard, in short: `<who> <mood>`, or a note's id. */
 const short = (heard: PlainClient["heard"]) =>
@@ -50,7 +46,7 @@ describe.each([
     "hears first the last value per key, then what is said live: from %s",
     async (_place, limits) => {
       await using hub = await startHub({ contracts, limits });
-      await using speaker = await connect(hub);
+      await using speaker = await connect(hub, batched);
       await feel(speaker, "ana calm", "bob sad", "ana glad", "cleo calm", "bob glad");
       await note(speaker, "before");
       await using client = await join(hub);
@@ -65,7 +61,7 @@ describe.each([
   it("hears no value go back, and each last one, while values change at full speed", async () => {
     const total = 4_000;
     await using hub = await startHub({ contracts, limits: { tailBytes: 10_000 } });
-    await using speaker = await connect(hub);
+    await using speaker = await connect(hub, batched);
     const changing = (async () => {
       for (let n = 0; n < total; n += 40)
         await feel(speaker, ...range(n, n + 40).map((m) => `w${m % 7} ${m}`));
@@ -98,7 +94,7 @@ describe("a batched listener", () => {
   it("hears every value after those that it gets first, where the values are in memory", async () => {
     const total = 4_000;
     await using hub = await startHub({ contracts });
-    await using speaker = await connect(hub);
+    await using speaker = await connect(hub, batched);
     await using client = await connect(hub, { role: "guest", id: "g", protocol: 1 });
     const changing = (async () => {
       for (let n = 0; n < total; n += 40)
@@ -115,7 +111,7 @@ describe("a batched listener", () => {
 
   it("that adds such an event later hears its last values then, and not those that it had", async () => {
     await using hub = await startHub({ contracts });
-    await using speaker = await connect(hub);
+    await using speaker = await connect(hub, batched);
     await feel(speaker, "ana calm", "bob sad");
     await using client = await connect(hub, { role: "guest", id: "g", protocol: 1 });
     await listen(client, { events: ["said"] });
@@ -138,7 +134,7 @@ describe("a batched listener", () => {
     "that adds such an event while it catches up loses nothing of what it was to hear: from %s",
     async (_place, limits) => {
       await using hub = await startHub({ contracts, limits });
-      await using speaker = await connect(hub);
+      await using speaker = await connect(hub, batched);
       const ids = named("n", 2_500);
       await feel(speaker, "ana calm", "bob sad");
       for (let start = 0; start < ids.length; start += 500)
@@ -165,7 +161,7 @@ describe("a batched listener", () => {
     "that comes back with its cursor hears only what has changed since: from %s",
     async (_place, limits) => {
       await using hub = await startHub({ contracts, limits });
-      await using speaker = await connect(hub);
+      await using speaker = await connect(hub, batched);
       await feel(speaker, "ana calm", "bob sad", "cleo calm");
       const after = `${hub.log.epoch}:3`;
       await feel(speaker, "bob glad");

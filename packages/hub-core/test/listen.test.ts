@@ -1,12 +1,8 @@
 import { isWanted } from "@orrery/event-log";
-import { startHub, type TestHub } from "../src/testing.ts";
+import { startHub } from "../src/testing.ts";
 import { PlainClient } from "./clients.ts";
-import { house } from "./house.ts";
+import { connect, contracts, host } from "./house.ts";
 
-const contracts = [house];
-const host = { role: "host", id: "h" };
-const connect = (hub: TestHub, auth: object, options?: object) =>
-  new PlainClient(`${hub.url}/house`, auth, options).connected();
 const ids = async (client: PlainClient, count: number) =>
   (await client.take(count)).map(({ data }) => data.id);
 

@@ -2,28 +2,16 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import type { Contract } from "@orrery/contracts";
-import type { EventLog } from "@orrery/event-log";
 import { z } from "zod";
 import { createHub } from "../src/index.ts";
 import { startHub } from "../src/testing.ts";
 import { PlainClient } from "./clients.ts";
-import { house } from "./house.ts";
+import { forgetfulLog } from "./forgetful-log.ts";
+import { connect, contracts, host, house } from "./house.ts";
 
-const emptyLog: EventLog = {
-  epoch: "e",
-  head: 0,
-  append: async (batch) => batch.map((_event, place) => ({ offset: place + 1, duplicate: false })),
-  read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
-  readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
-  caused: async () => [],
-  records: async () => new Map(),
-  offsetBefore: async () => 0,
-  close: async () => undefined,
-};
-
-const listen = (server: Server, host: string) =>
+const listen = (server: Server, address: string) =>
   new Promise<number>((resolve) => {
-    server.listen(0, host, () => resolve((server.address() as AddressInfo).port));
+    server.listen(0, address, () => resolve((server.address() as AddressInfo).port));
   });
 
 describe("a hub on an existing server", () => {
@@ -31,13 +19,9 @@ describe("a hub on an existing server", () => {
     const server = createServer((_request, response) =>
       response.setHeader("connection", "close").end("a page"),
     );
-    const hub = createHub({ contracts: [house], log: emptyLog, server });
+    const hub = createHub({ contracts, log: forgetfulLog(), server });
     const url = `http://127.0.0.1:${await listen(server, "127.0.0.1")}`;
-    await using client = await new PlainClient(
-      `${url}/house`,
-      { role: "host", id: "h" },
-      { reconnection: false },
-    ).connected();
+    await using client = await connect({ url }, host, { reconnection: false });
     expect(await client.say("said", { id: "a" })).toMatchObject({ ok: true });
     const dropped = client.next("disconnect");
     await hub.close();
@@ -52,14 +36,14 @@ describe("a hub on an existing server", () => {
 
   it("lends its typed namespace to the application around it", async () => {
     const server = createServer();
-    const hub = createHub({ contracts: [house], log: emptyLog, server });
+    const hub = createHub({ contracts, log: forgetfulLog(), server });
     const joined = new Promise<string>((resolve) => {
       hub.namespace(house).on("connection", (socket) => {
         socket.on("said", ({ id }) => resolve(id));
       });
     });
     const url = `http://127.0.0.1:${await listen(server, "127.0.0.1")}`;
-    await using client = await new PlainClient(`${url}/house`, { role: "host", id: "h" }).connected();
+    await using client = await connect({ url }, host);
     await client.say("said", { id: "a" });
     expect(await joined).toBe("a");
     expect(() => hub.namespace({ ...house, name: "other" })).toThrow(/no contract/);
@@ -73,7 +57,7 @@ describe("a hub on an existing server", () => {
     const address = outside.find(({ internal, family }) => !internal && family === "IPv4")?.address;
     if (address === undefined) return; // a machine without a network has no such address
     const server = createServer();
-    const hub = createHub({ contracts: [house], log: emptyLog, server });
+    const hub = createHub({ contracts, log: forgetfulLog(), server });
     const port = await listen(server, address);
     const answer = await fetch(`http://${address}:${port}/socket.io/?EIO=4&transport=polling`, {
       headers: { connection: "close" },
@@ -90,15 +74,15 @@ describe("a hub on an existing server", () => {
 describe("a hub refuses to start", () => {
   const code = (value: string) => expect.objectContaining({ code: value });
 
-  it.each(["0.0.0.0", "::", "192.168.1.7", "example.org"])("without a key on %s", async (host) => {
-    const hub = createHub({ contracts: [house], log: emptyLog });
-    await expect(hub.listen({ host, port: 0 })).rejects.toEqual(code("OPEN_MODE_NOT_LOOPBACK"));
+  it.each(["0.0.0.0", "::", "192.168.1.7", "example.org"])("without a key on %s", async (address) => {
+    const hub = createHub({ contracts, log: forgetfulLog() });
+    await expect(hub.listen({ host: address, port: 0 })).rejects.toEqual(code("OPEN_MODE_NOT_LOOPBACK"));
     await hub.close();
   });
 
   it("on a port that is taken", async () => {
-    await using other = await startHub({ contracts: [house] });
-    const hub = createHub({ contracts: [house], log: emptyLog });
+    await using other = await startHub({ contracts });
+    const hub = createHub({ contracts, log: forgetfulLog() });
     const port = Number(new URL(other.url).port);
     await expect(hub.listen({ port })).rejects.toMatchObject({ code: "EADDRINUSE" });
     await hub.close();
@@ -110,9 +94,9 @@ describe("a hub refuses to start", () => {
       said: { ...house.events.said, data: z.object({ id: z.string(), at: z.date() }) },
     };
     const start =
-      (...contracts: Contract[]) =>
+      (...all: Contract[]) =>
       () =>
-        createHub({ contracts, log: emptyLog });
+        createHub({ contracts: all, log: forgetfulLog() });
     expect(start({ ...house, events })).toThrow(/event "said": the data is not plain JSON/);
     expect(start(house, { ...house })).toThrow(/two contracts are called "house"/);
   });
@@ -123,7 +107,7 @@ describe("a hub refuses to start", () => {
     ["a fraction", { eventBytes: 1.5 }],
     ["unknown", { colour: 7 }],
   ])("with a limit that is %s", (_what, limits) => {
-    expect(() => createHub({ contracts: [house], log: emptyLog, limits })).toThrow(
+    expect(() => createHub({ contracts, log: forgetfulLog(), limits })).toThrow(
       code("CONFIG_INVALID") as never,
     );
   });
@@ -132,8 +116,8 @@ describe("a hub refuses to start", () => {
 it("several contracts live on one hub and one log, and hear nothing of each other", async () => {
   const garden = { ...house, name: "garden" };
   await using hub = await startHub({ contracts: [house, garden] });
-  await using inside = await new PlainClient(`${hub.url}/house`, { role: "host", id: "h" }).connected();
-  await using outside = await new PlainClient(`${hub.url}/garden`, { role: "host", id: "h" }).connected();
+  await using inside = await connect(hub, host);
+  await using outside = await new PlainClient(`${hub.url}/garden`, host).connected();
   expect(await inside.say("said", { id: "a" }, { id: "1" })).toMatchObject({ ok: true, offset: 1 });
   expect(await outside.say("said", { id: "b" }, { id: "1" })).toEqual({ ok: true, id: "1", offset: 2 });
   await outside.say("said", { id: "end" });

@@ -1,18 +1,14 @@
 import type { Receipt } from "@orrery/contracts";
-import type { EventLog } from "@orrery/event-log";
 import { createHub } from "../src/index.ts";
 import { startHub } from "../src/testing.ts";
-import { PlainClient } from "./clients.ts";
-import { house } from "./house.ts";
-
-const contracts = [house];
-const host = { role: "host", id: "h" };
-const connect = (url: string, auth: object) => new PlainClient(`${url}/house`, auth).connected();
+import type { PlainClient } from "./clients.ts";
+import { forgetfulLog } from "./forgetful-log.ts";
+import { connect, contracts, host } from "./house.ts";
 
 describe("an event that was said", () => {
   it("has a receipt with its offset, and is on disk when the receipt comes", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, host);
+    await using client = await connect(hub, host);
     expect(await client.say("said", { id: "a" })).toEqual({ ok: true, id: expect.any(String), offset: 1 });
     expect(await client.say("said", { id: "b" }, { id: "my-id" })).toEqual({
       ok: true,
@@ -28,7 +24,7 @@ describe("an event that was said", () => {
 
   it("happens once when it is said again under its id, also after a restart of the hub", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, host);
+    await using client = await connect(hub, host);
     await client.say("said", { id: "a" }, { id: "1" });
     const again = { ok: true, id: "1", offset: 1, duplicate: true };
     expect(await client.say("said", { id: "a" }, { id: "1" })).toEqual(again);
@@ -41,7 +37,7 @@ describe("an event that was said", () => {
 
   it("is refused when its id is that of another event", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, host);
+    await using client = await connect(hub, host);
     await client.say("said", { id: "a" }, { id: "1" });
     expect(await client.say("said", { id: "b" }, { id: "1" })).toMatchObject({
       ok: false,
@@ -52,8 +48,8 @@ describe("an event that was said", () => {
 
   it("carries what the hub knows of it, the same to everybody", async () => {
     await using hub = await startHub({ contracts });
-    await using speaker = await connect(hub.url, host);
-    await using listener = await connect(hub.url, { role: "guest", id: "g" });
+    await using speaker = await connect(hub, host);
+    await using listener = await connect(hub, { role: "guest", id: "g" });
     await speaker.say("said", { id: 'k"1\n', text: "ü😀" }, { id: 'i"d' });
     const [heard] = await listener.take(1);
     expect(heard).toEqual({
@@ -73,7 +69,7 @@ describe("an event that was said", () => {
 
   it("has no offset when it is not kept, and is heard all the same", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, host);
+    await using client = await connect(hub, host);
     expect(await client.say("waved", { id: "a" })).toEqual({
       ok: true,
       id: expect.any(String),
@@ -86,7 +82,7 @@ describe("an event that was said", () => {
 
   it("replaces the one before when only the latest is kept", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, host);
+    await using client = await connect(hub, host);
     for (const mood of ["glad", "sad"]) await client.say("mood", { who: "g", mood });
     await client.say("mood", { who: "h", mood: "calm" });
     const { events } = await hub.log.read({ after: 0 });
@@ -98,7 +94,7 @@ describe("an event that was said", () => {
 
   it("nobody listens to is a normal one", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, { ...host, events: [] });
+    await using client = await connect(hub, { ...host, events: [] });
     expect(await client.say("said", { id: "a" })).toMatchObject({ ok: true, offset: 1 });
     expect(client.heard).toEqual([]);
   });
@@ -109,7 +105,7 @@ describe("a batch", () => {
 
   it("has one receipt for each event, in order, whatever becomes of each", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, batched);
+    await using client = await connect(hub, batched);
     const entries = [
       ["said", { id: "a" }, { id: "1" }],
       ["said", { id: 7 }],
@@ -137,15 +133,15 @@ describe("a batch", () => {
 
   it("that is empty is answered", async () => {
     await using hub = await startHub({ contracts });
-    await using client = await connect(hub.url, batched);
+    await using client = await connect(hub, batched);
     expect(await client.socket.emitWithAck("hub:emit", [])).toEqual({ ok: true, receipts: [] });
   });
 
   it("is heard in the order in which it was said, by plain and batched listeners alike", async () => {
     await using hub = await startHub({ contracts });
-    await using speaker = await connect(hub.url, batched);
-    await using plain = await connect(hub.url, { role: "guest", id: "p" });
-    await using listener = await connect(hub.url, { role: "guest", id: "b", protocol: 1 });
+    await using speaker = await connect(hub, batched);
+    await using plain = await connect(hub, { role: "guest", id: "p" });
+    await using listener = await connect(hub, { role: "guest", id: "b", protocol: 1 });
     await listener.socket.emitWithAck("hub:listen", { events: ["said"] });
     const ids = Array.from({ length: 900 }, (_, place) => `${place}`);
     for (let start = 0; start < 900; start += 300) {
@@ -164,31 +160,17 @@ const slowLog = () => {
   let release: () => void = () => undefined;
   let isSlow = true;
   let fails = false;
-  let head = 0;
   const fail = (isFailing = true) => {
     fails = isFailing;
   };
-  const log: EventLog = {
-    epoch: "e",
-    get head() {
-      return head;
-    },
-    async append(batch) {
-      if (isSlow) {
-        await new Promise<void>((resolve) => {
-          release = resolve;
-        });
-      }
-      if (fails) throw new Error("the disk is on fire");
-      return batch.map(() => ({ offset: ++head, duplicate: false }));
-    },
-    read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
-    readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
-    caused: async () => [],
-    records: async () => new Map(),
-    offsetBefore: async () => 0,
-    close: async () => undefined,
-  };
+  const log = forgetfulLog(async () => {
+    if (isSlow) {
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
+    }
+    if (fails) throw new Error("the disk is on fire");
+  });
   const finish = () => {
     isSlow = false;
     release();
@@ -200,7 +182,7 @@ describe("while the log", () => {
   it("is slow, events beyond the queue's bound are refused as retryable, and those within it get their receipts", async () => {
     const { log, release } = slowLog();
     const hub = createHub({ contracts, log, limits: { queueBytes: 40 } });
-    await using client = await connect(await hub.listen({ port: 0 }), { ...host, events: [] });
+    await using client = await connect({ url: await hub.listen({ port: 0 }) }, { ...host, events: [] });
     const writing = client.say("said", { id: "first" });
     const waiting = client.say("said", { id: "second" });
     const refused = await client.say("said", { id: "this one is longer than what is left" });
@@ -216,7 +198,7 @@ describe("while the log", () => {
     const { log, release, fail } = slowLog();
     fail();
     const hub = createHub({ contracts, log });
-    await using client = await connect(await hub.listen({ port: 0 }), host);
+    await using client = await connect({ url: await hub.listen({ port: 0 }) }, host);
     const said = client.say("said", { id: "a" });
     await client.say("waved", { id: "sent after it, so the hub has it by now" });
     release();
@@ -229,7 +211,7 @@ describe("while the log", () => {
   it("has an event when the hub is told to close, its receipt still comes, and newer ones are refused", async () => {
     const { log, release } = slowLog();
     const hub = createHub({ contracts, log });
-    await using client = await connect(await hub.listen({ port: 0 }), { ...host, events: [] });
+    await using client = await connect({ url: await hub.listen({ port: 0 }) }, { ...host, events: [] });
     const told = client.next("hub:close");
     const taken = client.say("said", { id: "a" });
     await client.say("waved", { id: "sent after it" });
@@ -258,9 +240,9 @@ describe("a batch that is refused for now", () => {
   const start = async (limits: object = {}) => {
     const { log, ...slow } = slowLog();
     const hub = createHub({ contracts, log, limits: { queueBytes: 50, resendMs: 60_000, ...limits } });
-    const url = await hub.listen({ port: 0 });
-    const client = await connect(url, { ...host, protocol: 1 });
-    const other = await connect(url, { role: "guest", id: "g", protocol: 1 });
+    const at = { url: await hub.listen({ port: 0 }) };
+    const client = await connect(at, { ...host, protocol: 1 });
+    const other = await connect(at, { role: "guest", id: "g", protocol: 1 });
     const first = say(client, "first");
     await marker(client);
     const second = say(client, "second");

@@ -1,17 +1,14 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { unsentBytes } from "../src/connection.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
-import { PlainClient, RawClient } from "./clients.ts";
-import { house } from "./house.ts";
+import { type PlainClient, RawClient } from "./clients.ts";
+import { connect, contracts, house } from "./house.ts";
 import { heldBytes, hubEndOf, readOn, stall } from "./stall.ts";
 
-const contracts = [house];
 const limits = { unsentBytes: 200_000, unsentCheckMs: 10, tailBytes: 1 };
 const text = "x".repeat(8_000);
 /** More than the system's own buffers hold for a connection, several times over. */
 const flood = 4_000;
-
-const connect = (hub: TestHub, auth: object) => new PlainClient(`${hub.url}/house`, auth).connected();
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Says that many notes, and after each tenth one a mood of one of three, always another one. */
 async function speak(client: PlainClient, from: number, count: number): Promise<void> {

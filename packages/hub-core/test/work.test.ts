@@ -1,13 +1,10 @@
 import type { Claim, GroupStatus, HistoryEntry, Receipt, SettledReply } from "@orrery/contracts";
 import { startHub, type TestHub } from "../src/testing.ts";
-import { PlainClient } from "./clients.ts";
-import { house } from "./house.ts";
+import { PlainClient, refusal } from "./clients.ts";
+import { connect, contracts, host } from "./house.ts";
 
-const contracts = [house];
 const start = (options: object = {}) => startHub({ contracts, ...options });
 const ok = expect.objectContaining({ ok: true });
-const refusedError = (code: string) => ({ error: expect.objectContaining({ code }) });
-const refusedWith = (code: string) => ({ ok: false, error: expect.objectContaining({ code }) });
 
 /** A guest that works, by hand. */
 class Worker extends PlainClient {
@@ -68,9 +65,9 @@ async function worker(hub: TestHub, id: string, options?: object): Promise<Worke
 
 /** Says one event for each key. */
 async function say(hub: TestHub, ...keys: readonly string[]): Promise<void> {
-  await using host = await new PlainClient(`${hub.url}/house`, { role: "host", id: "h" }).connected();
+  await using speaker = await connect(hub, host);
   for (const [place, id] of keys.entries())
-    expect(await host.say("said", { id, text: `${place}` })).toEqual(ok);
+    expect(await speaker.say("said", { id, text: `${place}` })).toEqual(ok);
 }
 
 const keysOf = (claims: readonly Claim[]) => claims.map(({ event: [, , { subject }] }) => subject);
@@ -121,12 +118,12 @@ describe("a group", () => {
     await using hub = await start();
     await using one = await worker(hub, "one");
     await using two = await new Worker(hub, "two").connected();
-    expect(await two.work({ events: ["said", "free"] })).toEqual(refusedWith("FORBIDDEN"));
-    expect(await two.work({ events: ["waved"] })).toEqual(refusedWith("GROUP_DIFFERS"));
-    expect(await two.work({ capacity: -1 })).toEqual(refusedWith("MESSAGE_INVALID"));
+    expect(await two.work({ events: ["said", "free"] })).toEqual(refusal("FORBIDDEN"));
+    expect(await two.work({ events: ["waved"] })).toEqual(refusal("GROUP_DIFFERS"));
+    expect(await two.work({ capacity: -1 })).toEqual(refusal("MESSAGE_INVALID"));
     await using mute = await new Worker(hub, "m", "mute").connected();
-    expect(await mute.work()).toEqual(refusedWith("FORBIDDEN"));
-    expect(await mute.ask("hub:dead", { group: "g" })).toEqual(refusedWith("GROUP_UNKNOWN"));
+    expect(await mute.work()).toEqual(refusal("FORBIDDEN"));
+    expect(await mute.ask("hub:dead", { group: "g" })).toEqual(refusal("GROUP_UNKNOWN"));
     expect(await one.group()).toMatchObject({ members: [{ satellite: "guest:one" }] });
   });
 });
@@ -141,9 +138,9 @@ describe("a group that is forgotten", () => {
     await one.settle(first, "dead");
     const [second] = (await one.claimed(1)) as [Claim];
     expect(await one.ask("hub:forget", { group: "g" })).toEqual({ ok: true });
-    expect(await ended).toEqual({ group: "g", ...refusedError("GROUP_UNKNOWN") });
-    expect(await one.ask("hub:settle", { group: "g", settles: [] })).toEqual(refusedWith("GROUP_UNKNOWN"));
-    expect(await one.ask("hub:forget", { group: "g" })).toEqual(refusedWith("GROUP_UNKNOWN"));
+    expect(await ended).toEqual({ group: "g", error: expect.objectContaining({ code: "GROUP_UNKNOWN" }) });
+    expect(await one.ask("hub:settle", { group: "g", settles: [] })).toEqual(refusal("GROUP_UNKNOWN"));
+    expect(await one.ask("hub:forget", { group: "g" })).toEqual(refusal("GROUP_UNKNOWN"));
     for (const prefix of ["work/", "claim/"]) expect((await hub.log.records(prefix)).size).toBe(0);
     await hub.stop();
     await hub.start();
@@ -167,13 +164,13 @@ describe("a claim", () => {
     expect(one.lost).toEqual([1]);
     expect(fresh.token).toBeGreaterThan(stale.token);
     expect(fresh.event[2].attempt).toBe(2);
-    expect(await one.settle(stale)).toEqual(refusedWith("LEASE_LOST"));
+    expect(await one.settle(stale)).toEqual(refusal("LEASE_LOST"));
     const held = { group: "g", claims: [{ offset: stale.offset, token: stale.token }] };
     expect(await one.ask("hub:hold", held)).toEqual({ ok: true, lost: [1] });
     const claim = { group: "g", offset: stale.offset, token: stale.token };
     const entry = ["said", { id: "a" }, { id: "x", claim }];
     const { receipts } = await one.socket.emitWithAck("hub:emit", [entry]);
-    expect(receipts).toEqual([refusedWith("LEASE_LOST")]);
+    expect(receipts).toEqual([refusal("LEASE_LOST")]);
     expect(await two.settle(fresh)).toEqual(ok);
     expect(hub.log.head).toBeGreaterThanOrEqual(3);
   });
@@ -266,11 +263,11 @@ describe("settling", () => {
     await using one = await worker(hub, "one", { capacity: 1 });
     const [claim] = (await one.claimed(1)) as [Claim];
     const settle = (...events: unknown[]) => one.settle(claim, "done", { events });
-    expect(await settle(["said", { id: 7 }])).toEqual(refusedWith("DATA_INVALID"));
-    expect(await settle(["waved", { id: "w" }])).toEqual(refusedWith("MESSAGE_INVALID"));
+    expect(await settle(["said", { id: 7 }])).toEqual(refusal("DATA_INVALID"));
+    expect(await settle(["waved", { id: "w" }])).toEqual(refusal("MESSAGE_INVALID"));
     const good = ["said", { id: "good" }, { id: "good" }];
     const reused = ["said", { id: "other" }, { id: claim.event[2].id }];
-    expect(await settle(good, reused)).toEqual(refusedWith("ID_REUSED"));
+    expect(await settle(good, reused)).toEqual(refusal("ID_REUSED"));
     expect(hub.log.head).toBe(1);
     expect(await settle(good)).toMatchObject({ ok: true, receipts: [{ ok: true, id: "good", offset: 2 }] });
     // The answer may have got lost.
@@ -306,9 +303,9 @@ describe("settling", () => {
     expect(dead).toEqual([
       expect.objectContaining({ offset: 1, reason: "attempts", attempts: 2, error: "no 2", by: "guest:one" }),
     ]);
-    expect(await one.ask("hub:redrive", { group: "g", offset: 2 })).toEqual(refusedWith("NOT_DEAD"));
+    expect(await one.ask("hub:redrive", { group: "g", offset: 2 })).toEqual(refusal("NOT_DEAD"));
     expect(await one.ask("hub:redrive", { group: "g", offset: 1 })).toEqual({ ok: true });
-    expect(await one.ask("hub:redrive", { group: "g", offset: 1 })).toEqual(refusedWith("NOT_DEAD"));
+    expect(await one.ask("hub:redrive", { group: "g", offset: 1 })).toEqual(refusal("NOT_DEAD"));
     await one.settle(next);
     const [again] = (await one.claimed(1)) as [Claim];
     expect([again.offset, again.event[2].attempt]).toEqual([1, 1]);
