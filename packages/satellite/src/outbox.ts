@@ -3,8 +3,8 @@ import type { OutboxStore } from "./outbox-store.ts";
 
 /** An event that has no receipt yet, or a settle that has no answer yet. */
 export interface OutboxEntry<Answer = Accepted> {
-  /** The event's id, where the store keeps it; undefined: it is not kept beyond the end of the process. */
-  readonly storeId: string | undefined;
+  /** The event's id, where the store keeps it; missing: it is not kept beyond the end of the process. */
+  readonly storeId?: string | undefined;
   /** As it stands in the message: `["pickup",<data>,{"id":"…"}]` in `hub:emit`. */
   readonly text: string;
   readonly bytes: number;
@@ -14,6 +14,8 @@ export interface OutboxEntry<Answer = Accepted> {
   readonly mayGo?: (() => boolean) | undefined;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (error: unknown) => void;
+  /** Called before either of these. */
+  onLeave?: () => void;
 }
 
 /**
@@ -111,12 +113,16 @@ export class Outbox<Answer = Accepted> {
   end(error: unknown): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const entry of waiting) entry.reject(error);
+    for (const entry of waiting) {
+      entry.onLeave?.();
+      entry.reject(error);
+    }
   }
 
   #leave(entry: OutboxEntry<Answer>): boolean {
     if (!this.#waiting.delete(entry)) return false;
     if (this.#isStored(entry)) this.#removed.push(entry.storeId);
+    entry.onLeave?.();
     return true;
   }
 

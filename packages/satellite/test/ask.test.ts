@@ -2,6 +2,7 @@ import { defineContract, type Meta, OrreryError } from "@orrery/contracts";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
 import { z } from "zod";
 import { type Answering, type AnswerOptions, type Answers, connect, type Satellite } from "../src/index.ts";
+import { gate, turn } from "./waiting.ts";
 
 const town = defineContract({
   name: "town",
@@ -33,7 +34,6 @@ type Town = typeof town;
 
 const d1 = { to: { satellite: "driver:d1" } } as const;
 const drivers = { to: { role: "driver" } } as const;
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 const withCode = (code: string) => expect.objectContaining({ code });
 
 /** A satellite that is closed at the end of its test, and what its `onError` has heard. */
@@ -71,15 +71,6 @@ function cut({ hub }: TestHub, id: string): void {
   for (const socket of hub.namespace(town).sockets.values()) {
     if ((socket.data as { identity: { id: string } }).identity.id === id) socket.conn.close();
   }
-}
-
-/** What a handler waits for until its test lets it go on. */
-function gate() {
-  let open: () => void = () => undefined;
-  const isOpen = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { open, isOpen };
 }
 
 it("a satellite asks another one by its name, and gets its answer", async () => {

@@ -34,8 +34,16 @@ export const refused = (code: ErrorCode): Refused => ({ ok: false, error: errorB
 export class FakeHub implements AsyncDisposable {
   epoch = "e";
   limits: WireLimits = { eventBytes: 131_072, batchEvents: 1_000, messageBytes: 1_048_576 };
+  /** What it says is lost of the claims that a satellite lists. */
+  lost: readonly number[] = [];
   readonly answers: Answers = {
-    "hub:work": () => ({ ok: true, cursor: `${this.epoch}:0`, leaseMs: 30_000, graceMs: 5_000, lost: [] }),
+    "hub:work": () => ({
+      ok: true,
+      cursor: `${this.epoch}:0`,
+      leaseMs: 30_000,
+      graceMs: 5_000,
+      lost: this.lost,
+    }),
     "hub:hold": () => ({ ok: true, lost: [] }),
     "hub:settle": ({ settles }) => ({ ok: true, replies: settles.map((one: Settle) => this.settled(one)) }),
     "hub:emit": (entries) => ({ ok: true, receipts: entries.map((one: EmitEntry) => this.#receipt(one)) }),

@@ -12,7 +12,7 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-export const faults = [
+const faults = [
   /** Both ends lose the connection. */
   "cut",
   /** The satellite loses it and comes back, while the hub still holds the old one, and gets late what is still on its way. */
@@ -115,6 +115,18 @@ export class FlakyProxy implements AsyncDisposable {
       link.delayMs = 200 + Math.ceil(random() * 600);
       down.run(20, () => satellite.destroy());
     }
+  }
+
+  /** What it returns is called at each of `steps` steps, and disturbs `times` times, evenly spread and in all kinds of ways. */
+  disturber(steps: number, times: number, random: () => number): () => void {
+    let step = 0;
+    let disturbed = 0;
+    return () => {
+      step += 1;
+      if (step < ((disturbed + 1) * steps) / (times + 1)) return;
+      disturbed += 1;
+      this.disturb(faults[Math.floor(random() * faults.length)] ?? "cut", random);
+    };
   }
 
   /** Cuts all connections, and lets none through. */

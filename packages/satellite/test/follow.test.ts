@@ -3,6 +3,7 @@ import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { type ConnectOptions, connect, type FollowOptions, type Satellite } from "../src/index.ts";
 import { FlakyProxy } from "./flaky-proxy.ts";
+import { gate, until } from "./waiting.ts";
 
 type Parcels = typeof parcels;
 const start = (options: object = {}) => startHub({ contracts: [parcels], ...options });
@@ -20,8 +21,6 @@ const say = (vendor: Satellite<Parcels>, ids: readonly string[]) =>
   );
 const numbered = (prefix: string, count: number) =>
   Array.from({ length: count }, (_, place) => `${prefix}-${place}`);
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-
 /** A follower that remembers what it handled; `handle` may do more, or throw. */
 function follow(
   of: Satellite<Parcels>,
@@ -34,10 +33,6 @@ function follow(
     keys.push(parcelId);
   });
   return { keys, following };
-}
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await turn();
 }
 
 describe("a follower", () => {
@@ -94,12 +89,9 @@ describe("a follower", () => {
     await using hub = await start();
     await using vendor = satellite(hub.url, "vendor", "acme");
     await using logger = satellite(hub.url, "logger", "l");
-    let release: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const { open, isOpen } = gate();
     const { keys, following } = follow(logger, { as: "all", from: "start" }, (key) =>
-      key === "slow" ? gate : undefined,
+      key === "slow" ? isOpen : undefined,
     );
     await following.ready();
     await say(vendor, ["a", "slow", "b"]);
@@ -108,7 +100,7 @@ describe("a follower", () => {
     await hub.start();
     await say(vendor, ["c"]);
     await until(() => keys.includes("c"));
-    release();
+    open();
     await until(async () => keys.length === 4 && (await logger.followers())[0]?.lag === 0);
     expect(keys).toEqual(["a", "b", "c", "slow"]);
   });
@@ -144,18 +136,15 @@ describe("a follower", () => {
     await using hub = await start();
     await using vendor = satellite(hub.url, "vendor", "acme");
     await using logger = satellite(hub.url, "logger", "l");
-    let release: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const { open, isOpen } = gate();
     await logger.follow("delivered", { as: "others" }, () => undefined).ready();
-    const { following } = follow(logger, { as: "mine" }, () => gate);
+    const { following } = follow(logger, { as: "mine" }, () => isOpen);
     await following.ready();
     await say(vendor, numbered("a", 10));
     const lagOf = async (as: string) => (await logger.followers()).find((one) => one.as === as)?.lag;
     await until(async () => (await lagOf("others")) === 0);
     expect(await lagOf("mine")).toBe(10);
-    release();
+    open();
     await until(async () => (await lagOf("mine")) === 0);
   });
 
@@ -209,20 +198,17 @@ describe("a follower", () => {
     await using hub = await start();
     await using vendor = satellite(hub.url, "vendor", "acme");
     await using logger = satellite(hub.url, "logger", "l");
-    let release: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const { open, isOpen } = gate();
     let begun = 0;
     const { keys, following } = follow(logger, { as: "one", concurrency: 2 }, () => {
       begun += 1;
-      return gate;
+      return isOpen;
     });
     await following.ready();
     await say(vendor, numbered("a", 10));
     await until(() => begun === 2);
     const stopped = following.stop();
-    release();
+    open();
     await stopped;
     expect([begun, keys.length]).toEqual([2, 2]);
   });

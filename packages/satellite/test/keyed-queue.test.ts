@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { KeyedQueue } from "../src/keyed-queue.ts";
+import { turn } from "./waiting.ts";
 
 /** `turns`: how long it takes, in turns of the event loop; "at once" where it is not even async. */
 interface Task {
@@ -16,7 +17,6 @@ const task: fc.Arbitrary<Task> = fc.record({
   fails: fc.boolean(),
   after: fc.constantFrom(0, 0, 0, 1, 2),
 });
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 const pass = async (turns: number) => {
   for (let n = 0; n < turns; n += 1) await turn();
 };

@@ -3,14 +3,11 @@ import { type Parcels, parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
 import { type ConnectOptions, connect, type Satellite } from "../src/index.ts";
 import { FlakyProxy } from "./flaky-proxy.ts";
+import { until } from "./waiting.ts";
 
 function satellite(url: string, role: string, id: string, options: Partial<ConnectOptions<Parcels>> = {}) {
   const made = connect(parcels, { url, role: role as never, id, ...options });
   return Object.assign(made, { [Symbol.asyncDispose]: () => made.close({ drainMs: 0 }) });
-}
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await turn();
 }
 const move = (driver: Satellite<Parcels>, driverId: string, latitude: number) =>
   driver.emit("position", { driverId, latitude, longitude: 0 });
@@ -33,6 +30,22 @@ async function untilTaken({ log }: TestHub): Promise<void> {
     same = takenThrough > 0 && takenThrough === before ? same + 1 : 0;
     before = takenThrough;
   }
+}
+
+/**
+ * Lets the satellite back, which had heard offset 1, when the retention is done; `lost`: at first its connection is cut before
+ * that message. Resolves when it has heard the newest event, with the gap that the hub has to tell of, and what is left.
+ */
+async function comeBack(hub: TestHub, proxy: FlakyProxy, heard: readonly number[], lost?: string) {
+  await untilTaken(hub);
+  if (lost !== undefined) proxy.cutBefore(lost);
+  proxy.open();
+  const { head, epoch } = hub.log;
+  await until(() => heard.at(-1) === head);
+  const { takenThrough } = await hub.log.read({ after: head - 1 });
+  const gap = { reason: "retention", after: `${epoch}:1`, until: `${epoch}:${takenThrough}` };
+  const left = Array.from({ length: head - takenThrough }, (_, place) => takenThrough + 1 + place);
+  return { gap, left };
 }
 
 describe("the last values reach a new listener", () => {
@@ -101,16 +114,8 @@ describe("a listener whom the retention has overtaken while it was away", () => 
       await say(vendor, 10);
       const { offset: moved } = await move(driver, "d1", 1);
       await say(vendor, 4_000);
-      await untilTaken(hub);
-      if (lost !== undefined) proxy.cutBefore(lost);
-      proxy.open();
-      const { head, epoch } = hub.log;
-      await until(() => heard.at(-1) === head);
-
-      const { takenThrough } = await hub.log.read({ after: head - 1 });
-      const gap = { reason: "retention", after: `${epoch}:1`, until: `${epoch}:${takenThrough}` };
+      const { gap, left } = await comeBack(hub, proxy, heard, lost);
       expect(gaps).toEqual([gap]);
-      const left = Array.from({ length: head - takenThrough }, (_, place) => takenThrough + 1 + place);
       expect(heard).toEqual([1, moved, ...left]);
     },
   );
@@ -134,16 +139,8 @@ describe("a follower whom the retention has overtaken while it was away", () => 
 
     proxy.close();
     await say(vendor, 4_000);
-    await untilTaken(hub);
-    if (lost !== undefined) proxy.cutBefore(lost);
-    proxy.open();
-    const { head, epoch } = hub.log;
-    await until(() => followed.at(-1) === head);
-
-    const { takenThrough } = await hub.log.read({ after: head - 1 });
-    const gap = { reason: "retention", after: `${epoch}:1`, until: `${epoch}:${takenThrough}`, as: "all" };
-    expect(gaps).toEqual([gap]);
-    const left = Array.from({ length: head - takenThrough }, (_, place) => takenThrough + 1 + place);
+    const { gap, left } = await comeBack(hub, proxy, followed, lost);
+    expect(gaps).toEqual([{ ...gap, as: "all" }]);
     expect(followed).toEqual([1, ...left]);
   });
 });

@@ -2,16 +2,13 @@ import type { Meta } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { type ConnectOptions, connect, type Satellite } from "../src/index.ts";
-import { FlakyProxy, faults, randomOf } from "./flaky-proxy.ts";
+import { FlakyProxy, randomOf } from "./flaky-proxy.ts";
+import { turn, until } from "./waiting.ts";
 
 const perVendor = 1_500;
 const faultsPerRun = 16;
 const vendorIds = ["acme", "globex"];
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await turn();
-}
 const range = (through: number) => Array.from({ length: through }, (_, place) => place + 1);
 
 /** What came, in order: its offset, its key, and how many its vendor had said before it. */
@@ -57,7 +54,6 @@ describe("through a network that cuts, doubles, freezes, half-closes and delays 
   it.each([1, 2, 3, 4])(
     "what is acked is there once and in order, and whoever listens or follows gets all of it: seed %d",
     async (seed) => {
-      const random = randomOf(seed);
       const limits = { pingIntervalMs: 300, pingTimeoutMs: 300, tailBytes: 50_000 };
       await using hub = await startHub({ contracts: [parcels], limits });
       await using proxy = await FlakyProxy.before(hub.url);
@@ -80,14 +76,7 @@ describe("through a network that cuts, doubles, freezes, half-closes and delays 
       await Promise.all([listener.ready(), acme.ready()]);
 
       const total = perVendor * vendorIds.length;
-      let acked = 0;
-      let disturbed = 0;
-      const onAck = () => {
-        acked += 1;
-        if (acked < ((disturbed + 1) * total) / (faultsPerRun + 1)) return;
-        disturbed += 1;
-        proxy.disturb(faults[Math.floor(random() * faults.length)] ?? "cut", random);
-      };
+      const onAck = proxy.disturber(total, faultsPerRun, randomOf(seed));
       const said = await Promise.all([speak(acme, "acme", onAck), speak(globex, "globex", onAck)]);
       await until(() => live.at(-1)?.offset === total && followed.length >= total);
       await until(() => own.length >= perVendor);

@@ -9,10 +9,10 @@ import { parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
 import { type ConnectOptions, connect, type Satellite } from "../src/index.ts";
 import { openOutboxStore } from "../src/outbox-file.ts";
+import { turn, until } from "./waiting.ts";
 
 type Parcels = typeof parcels;
 const start = () => startHub({ contracts: [parcels] });
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 const numbered = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 const pickup = (parcelId: string) => ({
   parcelId,
@@ -22,17 +22,15 @@ const pickup = (parcelId: string) => ({
 const say = (vendor: Satellite<Parcels>, keys: readonly string[]) =>
   Promise.all(keys.map((key) => vendor.emit("pickup", pickup(key))));
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await turn();
-}
-
-/** A path for an outbox in a directory of its own, which goes with the test. */
-async function somePath() {
+/** A path for an outbox in a directory of its own, which goes with the test. `left`: what an earlier process left there. */
+async function somePath(left?: string) {
   const directory = await mkdtemp(join(tmpdir(), "orrery-outbox-"));
-  return {
-    file: join(directory, "deep", "outbox"),
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
-  };
+  const file = join(directory, "deep", "outbox");
+  if (left !== undefined) {
+    await openOutboxStore({ file }).open(); // makes the directory
+    await writeFile(file, left);
+  }
+  return { file, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }
 
 function satellite(hub: TestHub, file: string, options: Partial<ConnectOptions<Parcels>> = {}) {
@@ -143,9 +141,7 @@ describe("an outbox", () => {
 
   it("leaves out a last line that a killed process has not finished", async () => {
     await using hub = await start();
-    await using path = await somePath();
-    await openOutboxStore(path).open(); // makes the directory
-    await writeFile(path.file, entry("a") + entry("b") + entry("c").slice(0, -20));
+    await using path = await somePath(entry("a") + entry("b") + entry("c").slice(0, -20));
     await using vendor = satellite(hub, path.file);
     await say(vendor, ["d"]);
     expect(await keysIn(hub)).toEqual(["a", "b", "d"]);
@@ -154,10 +150,8 @@ describe("an outbox", () => {
 
   it("that cannot be read is reported and left as it is, and events go out all the same", async () => {
     await using hub = await start();
-    await using path = await somePath();
-    await openOutboxStore(path).open();
     const text = `${entry("a")}no line of an outbox\n${entry("b")}`;
-    await writeFile(path.file, text);
+    await using path = await somePath(text);
     const errors: unknown[] = [];
     await using vendor = satellite(hub, path.file, { onError: (error) => void errors.push(error) });
     await say(vendor, ["c"]);
@@ -206,9 +200,7 @@ describe("an outbox", () => {
 
   it("reports a stored event that the hub refuses, and lets it go", async () => {
     await using hub = await start();
-    await using path = await somePath();
-    await openOutboxStore(path).open();
-    await writeFile(path.file, entry("a") + entry("b", "vanished") + entry("c"));
+    await using path = await somePath(entry("a") + entry("b", "vanished") + entry("c"));
     const errors: unknown[] = [];
     await using vendor = satellite(hub, path.file, { onError: (error) => void errors.push(error) });
     await say(vendor, ["d"]);
@@ -219,9 +211,7 @@ describe("an outbox", () => {
 
   it("is full with what an earlier process has left, too", async () => {
     await using hub = await start();
-    await using path = await somePath();
-    await openOutboxStore(path).open();
-    await writeFile(path.file, entry("a") + entry("b"));
+    await using path = await somePath(entry("a") + entry("b"));
     const { ino } = await stat(path.file);
     await hub.stop();
     await using vendor = satellite(hub, path.file, { outboxEvents: 3 });
@@ -312,9 +302,7 @@ describe("two processes on one file:", () => {
   });
 
   it("one of several has the lock, and the others are told, also when they find that of a dead process at once", async () => {
-    await using path = await somePath();
-    await openOutboxStore(path).open();
-    await writeFile(path.file, entry("a"));
+    await using path = await somePath(entry("a"));
     // A number that no process has, none at all, and that of one with this process's number before a restart.
     for (const stale of [undefined, "999999999", "", String(process.pid), `${process.pid} 1`]) {
       if (stale !== undefined) await writeFile(`${path.file}.lock`, stale);

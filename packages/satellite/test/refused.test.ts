@@ -3,11 +3,7 @@ import { type Parcels, parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
 import { connect, type Satellite } from "../src/index.ts";
 import { FlakyProxy } from "./flaky-proxy.ts";
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await turn();
-}
+import { turn, until } from "./waiting.ts";
 
 async function connected(url: string) {
   const made = connect(parcels, { url, role: "vendor", id: "acme" });

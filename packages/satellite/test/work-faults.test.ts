@@ -2,15 +2,11 @@ import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { connect } from "../src/index.ts";
 import { observe } from "../src/testing.ts";
-import { FlakyProxy, faults, randomOf } from "./flaky-proxy.ts";
+import { FlakyProxy, randomOf } from "./flaky-proxy.ts";
+import { until } from "./waiting.ts";
 
 const pickups = 1_000;
 const faultsPerRun = 12;
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await turn();
-}
 
 const parcel = (parcelId: string) => ({
   parcelId,
@@ -22,7 +18,6 @@ describe("work through a network that cuts, doubles, freezes, half-closes and de
   it.each([1, 2, 3])(
     "is done by somebody, and what comes of it happens once, whatever is tried again: seed %d",
     async (seed) => {
-      const random = randomOf(seed);
       const limits = { pingIntervalMs: 300, pingTimeoutMs: 300, graceMs: 500 };
       await using hub = await startHub({ contracts: [parcels], limits });
       await using proxy = await FlakyProxy.before(hub.url);
@@ -30,8 +25,7 @@ describe("work through a network that cuts, doubles, freezes, half-closes and de
       const vendor = connect(parcels, { url: hub.url, role: "vendor", id: "acme" });
       const codes = new Set<unknown>();
       const onError = (error: unknown) => void codes.add((error as { code?: string }).code ?? error);
-      let done = 0;
-      let disturbed = 0;
+      const onDone = proxy.disturber(pickups, faultsPerRun, randomOf(seed));
       // Two of one name: the events of an attempt are the same, whoever makes it.
       const drivers = [1, 2].map(() => {
         const driver = connect(parcels, { url: proxy.url, role: "driver", id: "d1", onError });
@@ -40,10 +34,7 @@ describe("work through a network that cuts, doubles, freezes, half-closes and de
           const time = "2026-01-01T08:00:00.000Z";
           await context.emit("in-transit", { ...data, driverId: "d1", collectedAt: time });
           await context.done(["delivered", { ...data, driverId: "d1", deliveredAt: time }]);
-          done += 1;
-          if (done < ((disturbed + 1) * pickups) / (faultsPerRun + 1)) return;
-          disturbed += 1;
-          proxy.disturb(faults[Math.floor(random() * faults.length)] ?? "cut", random);
+          onDone();
         });
         return driver;
       });

@@ -10,6 +10,7 @@ import {
   type WorkOptions,
 } from "../src/index.ts";
 import { observe } from "../src/testing.ts";
+import { gate, turn, until } from "./waiting.ts";
 
 type Handle = (key: string, context: WorkContext<Parcels>) => unknown;
 
@@ -46,21 +47,6 @@ const say = (vendor: Satellite<Parcels>, keys: readonly string[]) =>
   Promise.all(keys.map((key) => vendor.emit("pickup", parcel(key))));
 const numbered = (prefix: string, count: number) =>
   Array.from({ length: count }, (_, place) => `${prefix}-${place}`);
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await turn();
-}
-
-/** What a handler waits for until its test lets it go on. */
-function gate() {
-  let open: () => void = () => undefined;
-  const isOpen = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { open, isOpen };
-}
-
 /** Works pickups in the group `drivers`; `done`: keys whose handler has returned. */
 function work(of: Satellite<Parcels>, handle: Handle, options: Partial<WorkOptions> = {}) {
   const done: string[] = [];

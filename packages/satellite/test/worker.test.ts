@@ -6,6 +6,7 @@ import type { Settle } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
 import { type ConnectOptions, connect, DeadError, type WorkContext, type WorkOptions } from "../src/index.ts";
 import { FakeHub, refused } from "./fake-hub.ts";
+import { gate, turn, until } from "./waiting.ts";
 
 type Context = WorkContext<Parcels>;
 
@@ -40,26 +41,23 @@ async function atWork(
   };
 }
 
+/** The same, with handlers that run until `open`. `running`: their keys and signals, in the order in which they began. */
+async function heldAtWork(options: Partial<WorkOptions> = {}) {
+  const { open, isOpen } = gate();
+  const running: { readonly key: string; readonly signal: AbortSignal }[] = [];
+  const at = await atWork((key, { signal }) => {
+    running.push({ key, signal });
+    return isOpen;
+  }, options);
+  return Object.assign(at, { open, running });
+}
+
 const codeOf = (error: unknown) => {
   const { code, message } = error as { readonly code?: string; readonly message: string };
   return code ?? message;
 };
 /** The code that a promise rejects with. */
 const codeFrom = (promise: Promise<unknown>) => promise.then(() => "", codeOf);
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await turn();
-}
-
-/** What a handler waits for until its test lets it go on. */
-function gate() {
-  let open: () => void = () => undefined;
-  const isOpen = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { open, isOpen };
-}
 
 const aborted = (signal: AbortSignal) =>
   new Promise<string>((resolve) => {
@@ -157,17 +155,12 @@ describe("a worker", () => {
   });
 
   it("works on no more than the hub hands over, and on all of it, whatever its capacity is by then", async () => {
-    const { open, isOpen } = gate();
-    let running = 0;
-    await using at = await atWork(() => {
-      running += 1;
-      return isOpen;
-    });
+    await using at = await heldAtWork();
     at.working.capacity = 1;
     expect(await at.hub.hears("hub:work", 2)).toEqual({ group: "drivers", events: ["pickup"], capacity: 1 });
     at.hub.hand({ offset: 1 }, { offset: 2 });
-    await until(() => running === 2);
-    open();
+    await until(() => at.running.length === 2);
+    at.open();
     await at.hub.hearsSettles(2);
     for (const capacity of [-1, 1.5, 10_001, Number.NaN]) {
       expect(() => {
@@ -188,14 +181,9 @@ describe("a worker", () => {
   });
 
   it("stops when handlers that run are done and answered, and gives back what comes meanwhile", async () => {
-    const { open, isOpen } = gate();
-    const begun: string[] = [];
-    await using at = await atWork((key) => {
-      begun.push(key);
-      return isOpen;
-    });
+    await using at = await heldAtWork();
     at.hub.hand({ offset: 1 });
-    await until(() => begun.length === 1);
+    await until(() => at.running.length === 1);
     let isStopped = false;
     const stopped = at.working.stop().then(() => {
       isStopped = true;
@@ -204,13 +192,13 @@ describe("a worker", () => {
     at.hub.hand({ offset: 2 });
     expect(outcomes(await at.hub.hearsSettles(1))).toEqual([[2, "back"]]);
     expect(isStopped).toBe(false);
-    open();
+    at.open();
     await stopped;
     expect(outcomes(at.hub.settles)).toEqual([
       [2, "back"],
       [1, "done"],
     ]);
-    expect(begun).toEqual(["p-1"]);
+    expect(at.running.map(({ key }) => key)).toEqual(["p-1"]);
     await expect(at.working.ready()).rejects.toMatchObject({ code: "CLOSED" });
   });
 });
@@ -417,8 +405,7 @@ describe("done with events", () => {
 
 describe("a lease", () => {
   it("is renewed while the handler runs, with all others of the group in one message", async () => {
-    const { open, isOpen } = gate();
-    await using at = await atWork(() => isOpen);
+    await using at = await heldAtWork();
     at.hub.hand({ offset: 1, leaseMs: 300 }, { offset: 2, leaseMs: 300 });
     for (let count = 1; count <= 4; count += 1) {
       expect(await at.hub.hears("hub:hold", count)).toEqual({
@@ -429,7 +416,7 @@ describe("a lease", () => {
         ],
       });
     }
-    open();
+    at.open();
     expect(outcomes(await at.hub.hearsSettles(2))).toEqual([
       [1, "done"],
       [2, "done"],
@@ -488,18 +475,13 @@ describe("a lease", () => {
   });
 
   it("is lost when the event is handed over anew, to this satellite itself", async () => {
-    const signals: AbortSignal[] = [];
-    const { open, isOpen } = gate();
-    await using at = await atWork((_key, { signal }) => {
-      signals.push(signal);
-      return isOpen;
-    });
+    await using at = await heldAtWork();
     at.hub.hand({ offset: 1, token: 1 });
     at.hub.hand({ offset: 1, token: 1 }); // a repeat is no new hand-over
     at.hub.hand({ offset: 1, token: 2 });
-    await until(() => signals.length === 2);
-    expect(signals.map(({ aborted: isAborted }) => isAborted)).toEqual([true, false]);
-    open();
+    await until(() => at.running.length === 2);
+    expect(at.running.map(({ signal }) => signal.aborted)).toEqual([true, false]);
+    at.open();
     expect(await at.hub.hearsSettles(1)).toEqual([{ offset: 1, token: 2, outcome: "done" }]);
   });
 
@@ -520,23 +502,10 @@ describe("a lease", () => {
 
 describe("after a reconnect", () => {
   it("goes on with its claims, but for those that the hub says are lost", async () => {
-    const { open, isOpen } = gate();
-    const lost: string[] = [];
-    let begun = 0;
-    await using at = await atWork((key, { signal }) => {
-      begun += 1;
-      signal.addEventListener("abort", () => lost.push(key));
-      return isOpen;
-    });
+    await using at = await heldAtWork();
     at.hub.hand({ offset: 1 }, { offset: 2, token: 5 });
-    await until(() => begun === 2);
-    at.hub.answers["hub:work"] = () => ({
-      ok: true,
-      cursor: "e:9",
-      leaseMs: 30_000,
-      graceMs: 5_000,
-      lost: [1],
-    });
+    await until(() => at.running.length === 2);
+    at.hub.lost = [1];
     at.hub.cut();
     expect((await at.hub.hears("hub:work", 2)).held).toEqual([
       { offset: 1, token: 1 },
@@ -544,8 +513,8 @@ describe("after a reconnect", () => {
     ]);
     // All that was missed meanwhile is made up for at once.
     expect((await at.hub.hears("hub:hold")).claims).toEqual([{ offset: 2, token: 5 }]);
-    expect(lost).toEqual(["p-1"]);
-    open();
+    expect(at.running.filter(({ signal }) => signal.aborted).map(({ key }) => key)).toEqual(["p-1"]);
+    at.open();
     expect(await at.hub.hearsSettles(1)).toEqual([{ offset: 2, token: 5, outcome: "done" }]);
   });
 
@@ -591,13 +560,7 @@ describe("after a reconnect", () => {
       ends.push(`${key} ${await codeFrom(done(["delivered", delivered]))}`);
     });
     at.hub.answers["hub:settle"] = () => at.hub.cut(); // it is on disk by now
-    at.hub.answers["hub:work"] = () => ({
-      ok: true,
-      cursor: "e:9",
-      leaseMs: 30_000,
-      graceMs: 5_000,
-      lost: [1, 2],
-    });
+    at.hub.lost = [1, 2];
     at.hub.hand({ offset: 1 }, { offset: 2 });
     await at.hub.hearsSettles(2);
     at.hub.answers["hub:settle"] = ({ settles: [first] }) => ({
@@ -612,35 +575,25 @@ describe("after a reconnect", () => {
   });
 
   it("to another log loses all of its claims, and lists none", async () => {
-    const signals: AbortSignal[] = [];
-    const { open, isOpen } = gate();
-    await using at = await atWork((_key, { signal }) => {
-      signals.push(signal);
-      return isOpen;
-    });
+    await using at = await heldAtWork();
     at.hub.hand({ offset: 1 });
-    await until(() => signals.length === 1);
+    await until(() => at.running.length === 1);
     at.hub.epoch = "another";
     at.hub.cut();
     expect(await at.hub.hears("hub:work", 2)).not.toHaveProperty("held");
-    expect(signals[0]?.aborted).toBe(true);
-    open();
+    expect(at.running[0]?.signal.aborted).toBe(true);
+    at.open();
   });
 
   it("while it is stopping, takes nothing and settles what runs", async () => {
-    const { open, isOpen } = gate();
-    let begun = 0;
-    await using at = await atWork(() => {
-      begun += 1;
-      return isOpen;
-    });
+    await using at = await heldAtWork();
     at.hub.hand({ offset: 1 });
-    await until(() => begun === 1);
+    await until(() => at.running.length === 1);
     const stopped = at.working.stop();
     await at.hub.hears("hub:work", 2);
     at.hub.cut();
     expect(await at.hub.hears("hub:work", 3)).toMatchObject({ capacity: 0, held: [{ offset: 1, token: 1 }] });
-    open();
+    at.open();
     await stopped;
     expect(outcomes(at.hub.settles)).toEqual([[1, "done"]]);
   });
@@ -649,21 +602,13 @@ describe("after a reconnect", () => {
 describe("a membership", () => {
   it("that the hub refuses or ends for good is over: its claims are lost, and onEnd hears why", async () => {
     const ends: string[] = [];
-    const signals: AbortSignal[] = [];
-    const { open, isOpen } = gate();
-    await using at = await atWork(
-      (_key, { signal }) => {
-        signals.push(signal);
-        return isOpen;
-      },
-      { onEnd: ({ code }) => void ends.push(code) },
-    );
+    await using at = await heldAtWork({ onEnd: ({ code }) => void ends.push(code) });
     at.hub.hand({ offset: 1 });
-    await until(() => signals.length === 1);
+    await until(() => at.running.length === 1);
     at.hub.say("hub:unworked", { group: "drivers", error: refused("GROUP_UNKNOWN").error });
     await until(() => ends.length === 1);
-    expect([ends, signals[0]?.aborted]).toEqual([["GROUP_UNKNOWN"], true]);
-    open();
+    expect([ends, at.running[0]?.signal.aborted]).toEqual([["GROUP_UNKNOWN"], true]);
+    at.open();
     at.hub.answers["hub:work"] = () => refused("GROUP_DIFFERS");
     const options = { group: "drivers", capacity: 1, onEnd: () => undefined };
     const working = at.satellite.work("pickup", options, () => undefined);
@@ -671,17 +616,12 @@ describe("a membership", () => {
   });
 
   it("that the hub ends for now is asked for again, with the claims that run", async () => {
-    const { open, isOpen } = gate();
-    let begun = 0;
-    await using at = await atWork(() => {
-      begun += 1;
-      return isOpen;
-    });
+    await using at = await heldAtWork();
     at.hub.hand({ offset: 1 });
-    await until(() => begun === 1);
+    await until(() => at.running.length === 1);
     at.hub.say("hub:unworked", { group: "drivers", error: refused("LOG_FAILED").error });
     expect((await at.hub.hears("hub:work", 2)).held).toEqual([{ offset: 1, token: 1 }]);
-    open();
+    at.open();
     expect(outcomes(await at.hub.hearsSettles(1))).toEqual([[1, "done"]]);
     expect(at.errors).toEqual([]);
   });
