@@ -113,6 +113,31 @@ export const errors = {
     retryable: false,
     remedy: "Listen on 127.0.0.1 or ::1.",
   },
+  TOKEN_INVALID: {
+    message: "The token is not valid here.",
+    retryable: false,
+    remedy: "Get one that is signed by a key of this hub, for this contract, and for a role of it; `npx orrery token` makes one.",
+  },
+  TOKEN_EXPIRED: {
+    message: "The token has run out.",
+    retryable: false,
+    remedy: "Connect with a new one; on a running connection renew it before it runs out (`hub:renew`).",
+  },
+  TOKEN_REVOKED: {
+    message: "The token was revoked.",
+    retryable: false,
+    remedy: "Ask whoever issues tokens; one that is issued after the revocation is good again.",
+  },
+  TOKEN_OF_ANOTHER: {
+    message: "The token is another satellite's.",
+    retryable: false,
+    remedy: "A connection keeps its identity: renew with a token of the same subject, or connect anew.",
+  },
+  KEYS_UNAVAILABLE: {
+    message: "The hub cannot check tokens now.",
+    retryable: true,
+    remedy: "Try again later; the hub's own log has the cause.",
+  },
   // Listening: these come in the reply to `hub:listen`, or refuse a plain client's handshake.
   ROOM_INVALID: {
     message: "A room's name is not usable.",

@@ -1,0 +1,77 @@
+import { type Identity, OrreryError, satelliteId } from "@orrery/contracts";
+import {
+  createRemoteJWKSet,
+  errors,
+  importJWK,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from "jose";
+import type { Key } from "./key.ts";
+
+/** What checks tokens: a key, or the address of a JSON Web Key Set (RFC 7517, section 5), read when a key of it is needed. */
+export type KeySource = Key | { readonly jwksUrl: URL };
+
+/** What a token that was checked says. */
+export interface Presented {
+  readonly identity: Identity;
+  /** Milliseconds since 1970; whole seconds. */
+  readonly issuedMs: number;
+  readonly expiresMs: number;
+}
+
+/**
+ * Checks a token for a contract. Rejects with `TOKEN_INVALID`, whatever is wrong with it; with `TOKEN_EXPIRED` only where all
+ * else is right; and with `KEYS_UNAVAILABLE` where the keys cannot be read.
+ */
+export type TokenCheck = (token: string, contract: string) => Promise<Presented>;
+
+/** How far clocks may be apart. Milliseconds. */
+const skewMs = 5_000;
+/** Of a key set only signatures count that whoever reads it cannot make. */
+const publicAlgorithms = ["EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256"];
+const subject = /^([a-z][a-z0-9-]{0,31}):(.*)$/s;
+
+/** `nowMs`: default the system's clock. */
+export function tokenCheck(source: KeySource, nowMs: () => number = Date.now): TokenCheck {
+  const { keyFor, algorithms } = verifierOf(source);
+  return async (token, contract) => {
+    try {
+      const now = nowMs();
+      const { payload } = await jwtVerify(token, keyFor, {
+        algorithms,
+        audience: contract,
+        requiredClaims: ["sub", "iat", "exp"],
+        clockTolerance: skewMs / 1_000,
+        currentDate: new Date(now),
+      });
+      return presentedBy(payload, now);
+    } catch (error) {
+      throw refusalOf(error);
+    }
+  };
+}
+
+function verifierOf(source: KeySource): { readonly keyFor: JWTVerifyGetKey; readonly algorithms: string[] } {
+  if ("jwksUrl" in source) {
+    return { keyFor: createRemoteJWKSet(source.jwksUrl), algorithms: publicAlgorithms };
+  }
+  const { d: _private, ...jwk } = { d: undefined, ...source.jwk };
+  const key = importJWK(jwk, source.algorithm);
+  return { keyFor: async () => await key, algorithms: [source.algorithm] };
+}
+
+function presentedBy({ sub = "", iat = 0, exp = 0 }: JWTPayload, nowMs: number): Presented {
+  const [, role, id] = subject.exec(sub) ?? [];
+  const isUsable = role !== undefined && id !== undefined && satelliteId.test(id);
+  if (!isUsable || iat * 1_000 > nowMs + skewMs) throw new OrreryError("TOKEN_INVALID");
+  return { identity: { role, id }, issuedMs: iat * 1_000, expiresMs: exp * 1_000 };
+}
+
+/** To whoever presents it all faults look the same: which one it is would help to guess. */
+function refusalOf(error: unknown): OrreryError {
+  if (error instanceof errors.JWTExpired) return new OrreryError("TOKEN_EXPIRED");
+  const isKnown = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout);
+  if (isKnown || error instanceof OrreryError) return new OrreryError("TOKEN_INVALID", { cause: error });
+  return new OrreryError("KEYS_UNAVAILABLE", { cause: error });
+}
