@@ -116,7 +116,8 @@ export const errors = {
   TOKEN_INVALID: {
     message: "The token is not valid here.",
     retryable: false,
-    remedy: "Get one that is signed by a key of this hub, for this contract, and for a role of it; `npx orrery token` makes one.",
+    remedy:
+      "Get one that is signed by a key of this hub, for this contract, and for a role of it; `npx orrery token` makes one.",
   },
   TOKEN_EXPIRED: {
     message: "The token has run out.",

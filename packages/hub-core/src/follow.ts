@@ -178,7 +178,8 @@ export class Followers {
     const { following } = follower;
     if (following === undefined) return refused("FOLLOWER_AWAY");
     following.socket.emit("hub:deliver", { as: follower.as, events: [parked.event] }, (reply) => {
-      if (follower.following === following) void this.#redriven(follower, parked, reply);
+      if (follower.following !== following) return;
+      this.#redriven(follower, parked, reply).catch((error) => this.#end(follower, following, error));
     });
     return { ok: true };
   }
@@ -318,20 +319,25 @@ export class Followers {
 
   /** Reads once what an earlier run of the hub has kept. */
   #load(): Promise<void> {
-    this.#loaded ??= (async () => {
-      const prefix = `${this.#contract.name}/`;
-      for (const [record, value] of await this.#log.records(cursorRecord(prefix))) {
-        const name = record.slice(cursorRecord("").length);
-        const as = name.slice(name.lastIndexOf("/") + 1);
-        this.#followers.set(name, { name, as, cursor: JSON.parse(value).cursor, parked: new Map() });
-      }
-      for (const [record, value] of await this.#log.records(parkedRecord(prefix))) {
-        const name = record.slice(parkedRecord("").length, record.lastIndexOf("/"));
-        const parked: Parked = JSON.parse(value);
-        this.#followers.get(name)?.parked.set(parked.offset, parked);
-      }
-    })();
+    this.#loaded ??= this.#loadAll().catch((error) => {
+      this.#loaded = undefined; // the next one tries again
+      throw error;
+    });
     return this.#loaded;
+  }
+
+  async #loadAll(): Promise<void> {
+    const prefix = `${this.#contract.name}/`;
+    for (const [record, value] of await this.#log.records(cursorRecord(prefix))) {
+      const name = record.slice(cursorRecord("").length);
+      const as = name.slice(name.lastIndexOf("/") + 1);
+      this.#followers.set(name, { name, as, cursor: JSON.parse(value).cursor, parked: new Map() });
+    }
+    for (const [record, value] of await this.#log.records(parkedRecord(prefix))) {
+      const name = record.slice(parkedRecord("").length, record.lastIndexOf("/"));
+      const parked: Parked = JSON.parse(value);
+      this.#followers.get(name)?.parked.set(parked.offset, parked);
+    }
   }
 
   #cursorChange({ name, cursor }: Follower): RecordChange {

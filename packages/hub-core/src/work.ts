@@ -1,8 +1,10 @@
 import {
   type Contract,
+  type Cursor,
   type DeadReply,
   type DoneReply,
   type ErrorCode,
+  type Gap,
   type GroupsReply,
   type HoldReply,
   nameOf,
@@ -65,15 +67,14 @@ export class WorkGroups {
   readonly #limits: Limits;
   readonly #tools: GroupTools;
   readonly #groups = new Map<string, WorkGroup>();
-  readonly #loaded: Promise<void>;
+  #loading: Promise<void> | undefined;
 
   constructor(log: EventLog, limits: Limits, tools: GroupTools) {
     this.#contract = tools.contract;
     this.#log = log;
     this.#limits = limits;
     this.#tools = tools;
-    this.#loaded = this.#load();
-    this.#loaded.catch((error) => tools.logger.error({ err: error }, "the groups could not be read"));
+    this.#loaded().catch((error) => tools.logger.error({ err: error }, "the groups could not be read"));
   }
 
   /** For `hub:work`. */
@@ -83,14 +84,16 @@ export class WorkGroups {
     const { group: name, events, rooms, from, capacity, leaseMs, attempts, backoffMs, held } = request.data;
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return { ok: false, error: filter };
-    await this.#loaded;
+    await this.#loaded();
     const full = this.#nameOf(socket, name);
     let group = this.#groups.get(full);
+    let gap: Cursor | undefined;
     if (group === undefined) {
       if (this.#groups.size >= this.#limits.groups) return refused("GROUPS_TOO_MANY");
       const start = await startFrom(from, this.#log, this.#tools.publisher);
       if (start === undefined) return refused("CURSOR_INVALID");
       const position = start.offset;
+      gap = start.gap;
       const { role, id } = socket.data.identity;
       const record = { role, id, group: name, events, rooms, position, token: 0, attempts, backoffMs };
       await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
@@ -101,8 +104,13 @@ export class WorkGroups {
     if (filterName(group.filter) !== filterName(filter)) return refused("GROUP_DIFFERS");
     if (!socket.connected) return refused("HUB_CLOSING"); // gone while the log was asked
     const satellite = nameOf(socket.data.identity);
-    const lost = group.join(socket, { satellite, capacity, leaseMs, held }, { attempts, backoffMs });
     const cursor = cursorOf(this.#log.epoch, group.claims.position);
+    // After the reply, and before the first claims.
+    if (gap !== undefined) {
+      const told: Gap = { reason: "epoch", after: gap, until: cursor, group: name };
+      setImmediate(() => socket.emit("hub:gap", told));
+    }
+    const lost = group.join(socket, { satellite, capacity, leaseMs, held }, { attempts, backoffMs });
     return { ok: true, cursor, leaseMs, graceMs: this.#limits.graceMs, lost };
   }
 
@@ -165,7 +173,7 @@ export class WorkGroups {
 
   /** For `hub:groups`. */
   async list(socket: HubSocket): Promise<GroupsReply> {
-    await this.#loaded;
+    await this.#loaded();
     const { epoch } = this.#log;
     const groups = this.#ofRole(socket).map(({ record, claims }) => ({
       group: record.group,
@@ -246,15 +254,25 @@ export class WorkGroups {
   }
 
   async #find(socket: HubSocket, group: string): Promise<WorkGroup | undefined> {
-    await this.#loaded;
+    await this.#loaded();
     return this.#groups.get(this.#nameOf(socket, group));
   }
 
-  /** Takes up what an earlier run of the hub has kept. A group whose events the contract has no more rests. */
+  /** Reads once what an earlier run of the hub has kept; where the log fails, the next one who asks tries again. */
+  #loaded(): Promise<void> {
+    this.#loading ??= this.#load().catch((error) => {
+      this.#loading = undefined;
+      throw error;
+    });
+    return this.#loading;
+  }
+
+  /** A group whose events the contract has no more rests. */
   async #load(): Promise<void> {
     const prefix = `${this.#contract.name}/`;
     for (const [name, value] of await this.#log.records(groupRecord(prefix))) {
       const full = name.slice(groupRecord("").length);
+      if (this.#groups.has(full)) continue;
       const record: GroupRecord = JSON.parse(value);
       const filter = filterOf(this.#contract, record, record.events, record.rooms, this.#limits);
       if ("code" in filter) {
@@ -263,8 +281,8 @@ export class WorkGroups {
       }
       const claims = [...(await this.#log.records(claimRecord(full))).values()].map(claimFrom);
       const group = new WorkGroup(full, record, filter, claims, this.#tools);
-      this.#groups.set(full, group);
       await group.load(claims.filter(({ state }) => state === "held").map(({ offset }) => offset));
+      this.#groups.set(full, group);
     }
   }
 

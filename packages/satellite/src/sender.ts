@@ -91,6 +91,7 @@ export class Sender<Answer extends { readonly ok: true }> {
       if (first === undefined) break;
       if (first.bytes > messageBytes - frameBytes) {
         outbox.drop(first, new OrreryError("EVENT_TOO_LARGE")); // it is alone: `take` found no room beside it
+        this.#tellWhenEmpty();
         continue;
       }
       this.#open.add(entries);
