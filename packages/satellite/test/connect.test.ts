@@ -116,6 +116,16 @@ describe("emit", () => {
     expect(seen).toEqual([["online", undefined]]);
   });
 
+  it("does not wait, when it is closed, for what is too large to be sent", async () => {
+    await using hub = await start({ messageBytes: 4_000, eventBytes: 1_000 });
+    const vendor = connect(parcels, { url: hub.url, role: "vendor", id: "acme" });
+    await vendor.ready();
+    const saying = vendor.emit("pickup", { ...parcel("p"), parcelId: "x".repeat(10_000) });
+    const closing = vendor.close({ drainMs: 60_000 }); // longer than a test may take
+    await expect(saying).rejects.toMatchObject({ code: "EVENT_TOO_LARGE" });
+    await closing;
+  });
+
   it("sends what one turn emits in one message, and keeps the order", async () => {
     await using hub = await start();
     await using vendor = satellite(hub, "vendor", "acme");
