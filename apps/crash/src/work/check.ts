@@ -234,7 +234,7 @@ function unaware({ faults, traces }: WorkEvidence, cuts: readonly Cut[]): readon
   const ends = new Map(traces.filter(isEnd).map((trace) => [nameOf(trace), trace.atMs]));
   return cuts.filter(({ trace, fault: { kind, name, fromMs, untilMs } }) => {
     // From the hub it hears of it, where its own clock stood still.
-    const boundMs = untilMs + bitMs + hubAwayMs(faults, untilMs, untilMs + 2 * bitMs);
+    const boundMs = afterMs(faults, untilMs, bitMs);
     const isHitAgain = faults.some(
       (one) => one.name === name && one.fromMs >= untilMs && one.fromMs <= boundMs,
     );
@@ -245,14 +245,27 @@ function unaware({ faults, traces }: WorkEvidence, cuts: readonly Cut[]): readon
 
 /** What the hub's own faults add to what takes so long: as long as they take, and the way back to it. */
 function hubAwayMs(faults: readonly Fault[], fromMs: number, untilMs: number): number {
-  let awayMs = 0;
-  for (const fault of faults) {
-    if (fault.name !== "hub") continue;
-    const backMs = fault.untilMs + (fault.kind === "kill" ? reconnectMs : 0);
-    awayMs += Math.max(0, Math.min(backMs, untilMs) - Math.max(fault.fromMs, fromMs));
-  }
-  return awayMs;
+  const aways = awaysOf(faults).map(
+    (away) => Math.min(away.untilMs, untilMs) - Math.max(away.fromMs, fromMs),
+  );
+  return aways.reduce((sum, ms) => sum + Math.max(0, ms), 0);
 }
+
+/** When the hub was there for so long since then. */
+function afterMs(faults: readonly Fault[], fromMs: number, ms: number): number {
+  let endMs = fromMs + ms;
+  for (const away of awaysOf(faults)) {
+    if (away.fromMs < endMs) endMs += Math.max(0, away.untilMs - Math.max(away.fromMs, fromMs));
+  }
+  return endMs;
+}
+
+/** When the hub was not there for its satellites, in order. */
+const awaysOf = (faults: readonly Fault[]) =>
+  faults
+    .filter(({ name }) => name === "hub")
+    .map(({ kind, fromMs, untilMs }) => ({ fromMs, untilMs: untilMs + (kind === "kill" ? reconnectMs : 0) }))
+    .sort((a, b) => a.fromMs - b.fromMs);
 
 const isEnd = ({ what }: Trace): boolean => what === "settled" || what === "lost";
 

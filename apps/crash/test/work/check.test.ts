@@ -135,6 +135,11 @@ describe("the check of work finds", () => {
     const fault = "woke after its lease and did not meet LEASE_LOST";
     expect(faults({ traces: without(traces, 8) })).toEqual({ [fault]: 1 });
     expect(faults({ traces: changed(traces, 8, { atMs: 7_000 }) })).toEqual({ [fault]: 1 });
+    // The hub was not there to tell it: killed before, it listened again at 20 s.
+    const hub = { kind: "kill", name: "hub", fromMs: 3_000, untilMs: 20_000 } as const;
+    const told = (atMs: number) => ({ traces: changed(traces, 8, { atMs }), faults: [...whole.faults, hub] });
+    expect(faults(told(24_900))).toEqual({});
+    expect(faults(told(25_100))).toEqual({ [fault]: 1 });
     const killed = { kind: "kill", name: "drivers-1", fromMs: 4_005, untilMs: 4_100 } as const;
     expect(faults({ traces: without(traces, 8), faults: [...whole.faults, killed] })).toEqual({});
   });
