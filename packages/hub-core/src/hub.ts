@@ -15,7 +15,7 @@ import type { EventLog } from "@orrery/event-log";
 import { type Namespace, Server } from "socket.io";
 import { z } from "zod";
 import { Audiences, type HubNamespace, type HubSocket } from "./audience.ts";
-import { type Connection, cutOff, forgetSoon, holdBack, unsentBytes } from "./connection.ts";
+import { type Connection, cutOff, flushPerTurn, forgetSoon, holdBack, unsentBytes } from "./connection.ts";
 import { CorkedWebSocketServer } from "./corked-ws.ts";
 import { cursorOf } from "./cursor.ts";
 import { fanOut } from "./fan-out.ts";
@@ -100,6 +100,7 @@ export function createHub({
   io.engine.on("connection", (connection: Connection) => {
     connections.add(connection);
     forgetSoon(connection, limits.closeMs);
+    flushPerTurn(connection);
     connection.once("close", () => connections.delete(connection));
   });
 
