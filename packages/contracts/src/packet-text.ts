@@ -20,5 +20,7 @@ export class PacketTextEncoder extends Encoder {
   }
 }
 
+export { type Packet, PacketType };
+
 /** For Socket.IO's `parser` option on either side. The wire is that of the default parser. */
 export const parser = { Encoder: PacketTextEncoder, Decoder };

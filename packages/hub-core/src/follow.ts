@@ -20,6 +20,7 @@ import { cursorOf, From, startFrom } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { type FollowerInput, type FollowerState, followerAt, stepFollower } from "./follower.ts";
 import type { Limits } from "./limits.ts";
+import { listOf, mostListed } from "./list-of.ts";
 import type { LogReader, ReadTexts } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
@@ -29,16 +30,17 @@ import type { Turns } from "./turns.ts";
 const Name = z.string().regex(satelliteId);
 const Request = z.strictObject({
   as: Name,
-  events: z.array(z.string()).max(1_000),
-  rooms: z.array(z.string()).optional(),
+  events: listOf(z.string(), mostListed),
+  rooms: listOf(z.string(), mostListed).optional(),
   from: From,
 });
 const Named = z.strictObject({ as: Name });
 const Redrive = z.strictObject({ as: Name, offset: z.int().positive() });
 const Answer = z.strictObject({
-  parked: z
-    .array(z.strictObject({ offset: z.int().positive(), attempts: z.int().positive(), error: z.string() }))
-    .optional(),
+  parked: listOf(
+    z.strictObject({ offset: z.int().positive(), attempts: z.int().positive(), error: z.string() }),
+    10_000,
+  ).optional(),
 });
 
 /** A connection that follows; a newer one under the same name takes its place. */

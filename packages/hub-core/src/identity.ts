@@ -7,6 +7,7 @@ import {
   satelliteId,
 } from "@orrery/contracts";
 import { z } from "zod";
+import { listOf, mostListed } from "./list-of.ts";
 import { issuesOf } from "./refused.ts";
 
 /** `plain`: an ordinary Socket.IO client, one packet an event. `batched`: the satellite package. */
@@ -25,8 +26,8 @@ const Auth = z.object({
   role: z.string().max(64),
   id: z.string().regex(satelliteId, `must match ${satelliteId.source}`),
   protocol: z.number().int().optional(),
-  events: z.array(z.string()).max(1_000).optional(),
-  rooms: z.array(z.string()).optional(),
+  events: listOf(z.string(), mostListed).optional(),
+  rooms: listOf(z.string(), mostListed).optional(),
 });
 
 /** Reads Socket.IO's `auth` in open mode, where a satellite names its own role. */

@@ -6,6 +6,7 @@ import { whenDrained } from "./connection.ts";
 import { cursorOf, type Start, startAfter } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import type { Limits } from "./limits.ts";
+import { listOf, mostListed } from "./list-of.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Publisher } from "./publish.ts";
 import { refused } from "./refused.ts";
@@ -21,10 +22,10 @@ interface CatchingUp {
 }
 
 const Request = z.strictObject({
-  events: z.array(z.string()).max(1_000),
-  rooms: z.array(z.string()).optional(),
+  events: listOf(z.string(), mostListed),
+  rooms: listOf(z.string(), mostListed).optional(),
   after: z.string().max(200).optional(),
-  fresh: z.array(z.string()).max(1_000).optional(),
+  fresh: listOf(z.string(), mostListed).optional(),
 });
 
 /**

@@ -23,10 +23,11 @@ import { unsentBytes } from "./connection.ts";
 import { isRoom } from "./filter-of.ts";
 import { heardEncoder } from "./heard.ts";
 import type { Limits } from "./limits.ts";
+import { listOf, mostListed } from "./list-of.ts";
 import { OpenQuestion } from "./open-question.ts";
 import { refused } from "./refused.ts";
 
-const Answer = z.strictObject({ event: z.string(), rooms: z.array(z.string()).default([]) });
+const Answer = z.strictObject({ event: z.string(), rooms: listOf(z.string(), mostListed).default([]) });
 const Unanswer = z.strictObject({ event: z.string() });
 const Ask = z.strictObject({
   event: z.string(),

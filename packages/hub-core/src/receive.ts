@@ -38,6 +38,8 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
   const ack = typeof args.at(-1) === "function" ? (args.pop() as (reply: unknown) => void) : undefined;
   const reply = (answer: unknown) => ack?.(answer);
   const ask = typeof name === "string" ? asks[name] : undefined;
+  // Said in one piece with the end of the connection: it would be kept for nobody. An event counts all the same.
+  if (!socket.connected && (ask !== undefined || name === "hub:listen")) return;
   if (ask !== undefined) askHub(receiver, socket, ask, args, reply);
   else if (name === "hub:listen") listen(receiver, socket, args, reply);
   else if (name === "hub:emit") emitBatch(receiver, socket, args, reply);

@@ -22,6 +22,7 @@ import { type ClaimRecord, claimFrom } from "./claim-record.ts";
 import { cursorOf, From, startFrom } from "./cursor.ts";
 import { filterName, filterOf } from "./filter-of.ts";
 import type { Limits } from "./limits.ts";
+import { listOf, mostListed } from "./list-of.ts";
 import { refused } from "./refused.ts";
 import { claimRecord, type GroupRecord, type GroupTools, groupRecord, WorkGroup } from "./work-group.ts";
 
@@ -30,30 +31,29 @@ const Token = z.strictObject({ offset: z.int().positive(), token: z.int().positi
 const Grouped = z.strictObject({ group: Name });
 const Dead = z.strictObject({ group: Name, after: z.int().nonnegative().default(0) });
 const Placed = z.strictObject({ group: Name, offset: z.int().positive() });
-const Hold = z.strictObject({ group: Name, claims: z.array(Token).max(10_000) });
+const Hold = z.strictObject({ group: Name, claims: listOf(Token, 10_000) });
 const ClaimOption = z.strictObject({ group: Name, offset: z.int().positive(), token: z.int().positive() });
 const Work = z.strictObject({
   group: Name,
-  events: z.array(z.string()).min(1).max(1_000),
-  rooms: z.array(z.string()).optional(),
+  events: listOf(z.string(), mostListed, 1),
+  rooms: listOf(z.string(), mostListed).optional(),
   from: From,
   capacity: z.int().min(0).max(10_000),
   leaseMs: z.int().min(100).max(600_000).default(30_000),
   attempts: z.int().min(1).max(1_000).default(5),
   backoffMs: z.int().min(0).max(60_000).default(1_000),
-  held: z.array(Token).max(10_000).default([]),
+  held: listOf(Token, 10_000).default([]),
 });
 const SettleRequest = z.strictObject({
   group: Name,
-  settles: z
-    .array(
-      Token.extend({
-        outcome: z.enum(["done", "retry", "dead", "back"]),
-        error: z.string().optional(),
-        events: z.array(z.array(z.unknown()).min(1).max(3)).max(1_000).optional(),
-      }),
-    )
-    .max(1_000),
+  settles: listOf(
+    Token.extend({
+      outcome: z.enum(["done", "retry", "dead", "back"]),
+      error: z.string().optional(),
+      events: listOf(listOf(z.unknown(), 3, 1), 1_000).optional(),
+    }),
+    1_000,
+  ),
 });
 type SettleItem = z.infer<typeof SettleRequest>["settles"][number];
 

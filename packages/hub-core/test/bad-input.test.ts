@@ -167,6 +167,10 @@ describe("a connection is closed, with a code where a client could read it, when
     ["sends an event without a name", "42/house,[]", "PACKET_INVALID"],
     ["sends an event that is no list", '42/house,{"said":1}', "PACKET_INVALID"],
     ["sends an unknown type of packet", "49/house,[]", "PACKET_INVALID"],
+    ["says an event called error", '42/house,["error",{}]', "PACKET_INVALID"],
+    ["sends thousands of arguments", `42/house,["said"${",0".repeat(40_000)}]`, "PACKET_INVALID"],
+    ["answers with thousands of arguments", `43/house,0[0${",0".repeat(40_000)}]`, "PACKET_INVALID"],
+    ["asks for an ack under a number that is none", `42/house,${"9".repeat(400)}["said"]`, "PACKET_INVALID"],
   ])("it %s", async (_what, frame, code) => {
     await using client = await new RawClient(hub.url).join("/house", host);
     client.send(frame);
@@ -198,6 +202,15 @@ describe("a connection is closed, with a code where a client could read it, when
     await using client = await new RawClient(watchful.url).join("/house", host);
     await client.closed(); // it answers no ping
   });
+});
+
+it("a list that is too long is refused before its items are looked at", async () => {
+  const rooms = Array(40_000).fill(7);
+  await using client = await connect(hub, { ...host, protocol: 1 });
+  const listen = { ok: false, error: { code: "MESSAGE_INVALID", issues: [{ path: "rooms" }] } };
+  expect(await client.socket.emitWithAck("hub:listen", { events: [], rooms })).toMatchObject(listen);
+  await using other = new PlainClient(`${hub.url}/house`, { ...host, rooms });
+  expect(await other.refused()).toMatchObject({ code: "HANDSHAKE_INVALID", issues: [{ path: "rooms" }] });
 });
 
 it("an ack that was not asked for, and one that comes twice, change nothing", async () => {
