@@ -1,8 +1,10 @@
 import { satelliteId } from "@orrery/contracts";
+import { parcels } from "@orrery/contracts/parcels";
 import { readEnvironment, runProcess, urlVariable } from "@orrery/process";
 import { z } from "zod";
 import { printParcel } from "./parcel.ts";
 import { startLogger } from "./start-logger.ts";
+import { printWho } from "./who.ts";
 
 await runProcess("logger", async ({ signal }) => {
   const environment = readEnvironment(
@@ -11,11 +13,17 @@ await runProcess("logger", async ({ signal }) => {
       LOGGER_ID: z.string().regex(satelliteId, `expected ${satelliteId.source}`).default("logger"),
       LOGGER_FILE: z.string().default("./.orrery/events.jsonl"),
       LOGGER_PARCEL: z.string().optional(),
+      LOGGER_WHO: z.enum(["all", ...parcels.roles]).optional(),
     }),
   );
   const { HUB_URL: hubUrl, LOGGER_ID: loggerId, LOGGER_FILE: file, LOGGER_PARCEL: parcelId } = environment;
+  const { LOGGER_WHO: role } = environment;
   if (parcelId !== undefined) {
     await printParcel({ hubUrl, loggerId, parcelId, print: console.log, signal });
+    return undefined;
+  }
+  if (role !== undefined) {
+    await printWho({ hubUrl, loggerId, role, print: console.log, signal });
     return undefined;
   }
   return startLogger({

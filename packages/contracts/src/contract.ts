@@ -22,6 +22,12 @@ type RoomProperty<Data extends z.ZodObject> = {
 }[keyof z.output<Data>] &
   string;
 
+/**
+ * Who may see which satellites are connected. A role that is not listed may not. There is no `own`: a satellite's own rooms
+ * are its own name, so it would see itself.
+ */
+export type PresenceRights<Role extends string = string> = { readonly [R in Role]?: "all" };
+
 interface EventBase<Data extends z.ZodObject, Role extends string> {
   /** One sentence for people. */
   readonly summary: string;
@@ -79,6 +85,7 @@ export interface Contract<
   /** Semantic version of the contract. */
   readonly version: string;
   readonly roles: readonly Role[];
+  readonly presence?: PresenceRights;
   readonly events: {
     readonly [N in keyof Schemas]: EventRuntime<
       Schemas[N],
@@ -158,6 +165,7 @@ export function defineContract<
   readonly name: string;
   readonly version: string;
   readonly roles: readonly Role[];
+  readonly presence?: PresenceRights<NoInfer<Role>>;
   readonly events: { readonly [N in keyof Schemas]: EventDefinition<Schemas[N], NoInfer<Role>> } & {
     readonly [N in keyof Kept]: { readonly keep: Kept[N] };
   } & { readonly [N in keyof Replied]: { readonly reply?: Replied[N] } };
@@ -168,7 +176,7 @@ export function defineContract<
   return contract;
 }
 
-function contractFaults({ name, version, roles, events }: Contract): string[] {
+function contractFaults({ name, version, roles, presence = {}, events }: Contract): string[] {
   const faults: string[] = [];
   const check = (holds: boolean, fault: string) => {
     if (!holds) faults.push(fault);
@@ -178,6 +186,10 @@ function contractFaults({ name, version, roles, events }: Contract): string[] {
   for (const role of roles) {
     check(wordName.test(role), `role "${role}" is not of the form ${wordName.source}`);
     check(role !== "satellite", `"satellite" is the prefix of every satellite's own room, and no role`);
+  }
+  for (const [role, scope] of Object.entries(presence)) {
+    check(roles.includes(role), `presence: "${role}" is not among the roles`);
+    check(scope === "all", `presence: ${role} may see "all", or is not listed`);
   }
   for (const [event, { data, key, keep, reply, rooms = {}, emit, hear }] of Object.entries(events)) {
     const say = (holds: boolean, fault: string) => check(holds, `event "${event}": ${fault}`);

@@ -19,7 +19,8 @@ export const errors = {
   FORBIDDEN: {
     message: "Your role may not do this.",
     retryable: false,
-    remedy: "Look at the event's `emit` and `hear` in the contract; `own` means a room of your own.",
+    remedy:
+      "Look at the event's `emit` and `hear`, or at `presence`, in the contract; `own` means a room of your own.",
   },
   DATA_INVALID: {
     message: "The data does not fit the contract.",

@@ -8,6 +8,7 @@ export {
   type EventRuntime,
   type Keep,
   type KeepOf,
+  type PresenceRights,
   type QuestionName,
   type ReplyIn,
   type ReplyOut,
@@ -24,6 +25,14 @@ export {
   OrreryError,
 } from "./errors.ts";
 export { uuidv7Source } from "./ids.ts";
+export type {
+  PresenceChange,
+  PresenceMessage,
+  Present,
+  SatelliteStatus,
+  WhoReply,
+  WhoRequest,
+} from "./presence.ts";
 export {
   eventNames,
   eventOf,

@@ -20,6 +20,7 @@ export const parcels = defineContract({
   name: "parcels",
   version: "1.0.0",
   roles: ["vendor", "driver", "logger", "board"],
+  presence: { logger: "all", board: "all" },
   events: {
     pickup: {
       summary: "A vendor asks for a parcel to be collected.",

@@ -1,6 +1,7 @@
 // The messages between hub and satellite. docs/protocol.md says the same for other languages.
 import type { Contract, DataIn, DataOut, EventName, Keep, KeepOf } from "./contract.ts";
 import type { ErrorBody } from "./errors.ts";
+import type { PresenceMessage, WhoReply, WhoRequest } from "./presence.ts";
 import type { Identity } from "./rules.ts";
 
 /** The batched form of the wire. A handshake without `protocol` gets the plain form. */
@@ -362,6 +363,8 @@ export type ServerToClientEvents<C extends Contract = Contract> = {
   "hub:unworked": (ended: { readonly group: string; readonly error: ErrorBody }) => void;
   /** A question; it is answered with `hub:reply`, on the same connection. */
   "hub:asked": (question: HeardEntry) => void;
+  /** Who came and who went, to those who have asked for it with `hub:who`. */
+  "hub:presence": (message: PresenceMessage) => void;
   "hub:close": (error: ErrorBody) => void;
 };
 
@@ -417,4 +420,8 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
   "hub:unanswer": (request: { readonly event: string }, ack: Ack<DoneReply>) => void;
   /** Refused with `ANSWER_INVALID` where it does not fit the contract. One for which nobody waits any more is ignored. */
   "hub:reply": (reply: QuestionReply, ack: Ack<DoneReply>) => void;
+  /** Who is connected. In both forms of the wire; `FORBIDDEN` where the contract's `presence` does not name the role. */
+  "hub:who": (request: WhoRequest, ack: Ack<WhoReply>) => void;
+  /** Ends what `hub:who` with `watch` has begun. */
+  "hub:unwatch": (request: Record<never, never>, ack: Ack<DoneReply>) => void;
 };

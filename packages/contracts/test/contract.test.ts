@@ -57,6 +57,8 @@ describe("a contract is refused, with every fault named, when", () => {
     ],
     ["a question is kept", { events: { e: { ...base, reply: base.data } } }, /a question.* is not kept/],
     ["a role is unknown", { events: { e: { ...base, hear: { b: "all" } } } }, /"b" is not among the roles/],
+    ["presence names an unknown role", { presence: { b: "all" } }, /presence: "b" is not among the roles/],
+    ["presence is for one's own", { presence: { a: "own" } }, /presence: a may see "all"/],
     ["own has no room", { events: { e: { ...base, emit: { a: "own" } } } }, /"own" for a needs a room/],
   ])("%s", (_when, change, message) => {
     expect(fault(change)).toMatch(message);

@@ -71,6 +71,11 @@ const claims = {
       ...make,
       events: { e: { ...base, key: "id", rooms: { r: "note" }, emit: { a: "all" }, hear: {} } },
     });
+    defineContract({ ...make, presence: { a: "all" }, events: {} });
+    // @ts-expect-error: no such role to see who is connected
+    defineContract({ ...make, presence: { pirate: "all" }, events: {} });
+    // @ts-expect-error: no such way to see who is connected
+    defineContract({ ...make, presence: { a: "own" }, events: {} });
     // @ts-expect-error: no such role to emit
     defineContract({ ...make, events: { e: { ...base, emit: { pirate: "all" }, hear: {} } } });
     // @ts-expect-error: no such role to hear

@@ -186,6 +186,17 @@ export class Followers {
     return { ok: true };
   }
 
+  /** How many places of the log each connection that follows is behind: under the name that is furthest. */
+  lags(): ReadonlyMap<HubSocket, number> {
+    const lags = new Map<HubSocket, number>();
+    for (const { cursor, following } of this.#followers.values()) {
+      if (following === undefined) continue;
+      const { socket } = following;
+      lags.set(socket, Math.max(lags.get(socket) ?? 0, this.#publisher.head - cursor));
+    }
+    return lags;
+  }
+
   /** The log has grown. */
   grown(): void {
     for (const follower of this.#followers.values()) {

@@ -28,6 +28,7 @@ import { Listening } from "./listen.ts";
 import { LogReader } from "./log-reader.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import { hubParser } from "./parser.ts";
+import { Presence } from "./presence.ts";
 import { Publisher } from "./publish.ts";
 import { Questions } from "./questions.ts";
 import { type Receiver, receive } from "./receive.ts";
@@ -150,11 +151,13 @@ export function createHub({
     const groups = new WorkGroups(log, limits, tools);
     const history = new History(log, limits, groups, tools);
     const questions = new Questions(contract, limits, nextId, () => isClosing);
+    const presence = new Presence(contract, limits, listening, followers);
     const receiver: Receiver = {
       contract,
       groups,
       history,
       questions,
+      presence,
       publisher,
       listening,
       followers,
@@ -177,7 +180,9 @@ export function createHub({
     namespace.on("connection", (socket) => {
       const { identity, form } = socket.data;
       logger.debug({ ...identity, form }, "a satellite connected");
+      presence.connect(socket);
       socket.on("disconnect", (reason) => {
+        presence.leave(socket);
         listening.leave(socket);
         followers.leave(socket);
         groups.leave(socket);
@@ -253,7 +258,10 @@ export function createHub({
       isClosing = true;
       clearInterval(watch);
       clearInterval(tell);
-      for (const { groups } of served) groups.end();
+      for (const { groups, presence } of served) {
+        groups.end();
+        presence.end();
+      }
       await Promise.all(served.map(({ questions }) => questions.end()));
       await publisher.idle();
       tellReached();

@@ -27,6 +27,8 @@ export interface Limits extends WireLimits {
   readonly groupDead: number;
   /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
   readonly graceMs: number;
+  /** How long after its last connection is gone a satellite counts as connected. Milliseconds. */
+  readonly presenceGraceMs: number;
   /** Questions of one connection that wait for answers; past it, `QUESTIONS_TOO_MANY`. */
   readonly openQuestions: number;
   /** Questions that wait for one connection's answers; past it, `ANSWERER_BUSY`. */
@@ -65,6 +67,7 @@ export const defaultLimits: Limits = {
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
   groupDead: 100_000, // some 50 MB; so many are no accident of single events
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s
+  presenceGraceMs: 3_000, // a satellite reconnects after 0.1 to 2 s, and needs some round trips then
   openQuestions: 256, // answered in 10 ms each these are 25,000 a second; an open one holds some hundred bytes
   openAnswers: 256, // more only wait for each other
   unsentBytes: 1_048_576, // a page of catch-up and more; a healthy connection holds a few packets

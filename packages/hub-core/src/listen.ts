@@ -106,6 +106,13 @@ export class Listening {
     this.#run(socket, { filter, position: this.#publisher.head, latest: [] });
   }
 
+  /** What the socket hears, and how many places of the log it is behind. Undefined: nothing. */
+  stateOf(socket: HubSocket): { readonly filter: Filter; readonly lag: number } | undefined {
+    const behind = this.#catchingUp.get(socket);
+    const filter = behind?.filter ?? this.#audiences.filterOf(socket);
+    return filter && { filter, lag: behind === undefined ? 0 : this.#publisher.head - behind.position };
+  }
+
   /** The socket is gone. */
   leave(socket: HubSocket): void {
     this.#catchingUp.delete(socket);

@@ -13,6 +13,7 @@ import type { History } from "./history.ts";
 import type { Limits } from "./limits.ts";
 import type { Listening } from "./listen.ts";
 import type { Logger } from "./logger.ts";
+import type { Presence } from "./presence.ts";
 import type { Publisher } from "./publish.ts";
 import type { Questions } from "./questions.ts";
 import { refused } from "./refused.ts";
@@ -27,6 +28,7 @@ export interface Receiver {
   readonly groups: WorkGroups;
   readonly history: History;
   readonly questions: Questions;
+  readonly presence: Presence;
   readonly limits: Limits;
   readonly nextId: () => string;
   readonly isClosing: () => boolean;
@@ -42,6 +44,8 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
   if (!socket.connected && (ask !== undefined || name === "hub:listen")) return;
   if (ask !== undefined) askHub(receiver, socket, ask, args, reply);
   else if (name === "hub:listen") listen(receiver, socket, args, reply);
+  else if (name === "hub:who") receiver.presence.who(socket, onlyOf(args), reply);
+  else if (name === "hub:unwatch") receiver.presence.unwatch(socket, onlyOf(args), reply);
   else if (name === "hub:emit") emitBatch(receiver, socket, args, reply);
   else if (args.length > 2) reply(refused("MESSAGE_INVALID"));
   // Not held when it was refused for now: a plain client need not say it again, and without an id of its own it cannot.
@@ -73,6 +77,9 @@ const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
   "hub:unanswer": ({ questions }, socket, message) => questions.unanswer(socket, message),
   "hub:reply": ({ questions }, socket, message) => questions.reply(socket, message),
 } satisfies Record<string, Ask>);
+
+/** What a message with one argument says; where there are others, nothing that is valid. */
+const onlyOf = (args: readonly unknown[]): unknown => (args.length === 1 ? args[0] : undefined);
 
 const isOfGroup = (message: unknown): boolean =>
   typeof message === "object" && message !== null && "group" in message;

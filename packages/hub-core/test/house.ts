@@ -13,6 +13,7 @@ export const house = defineContract({
   name: "house",
   version: "1.0.0",
   roles: ["host", "guest", "mute"],
+  presence: { host: "all" },
   events: {
     said: {
       summary: "Kept, for everybody.",

@@ -28,7 +28,9 @@ import {
   type Refused,
   type ReplyOut,
   type RoleOf,
+  type SatelliteStatus,
   type Welcome,
+  type WhoReply,
 } from "@orrery/contracts";
 import { parser } from "@orrery/contracts/packet-text";
 import { io } from "socket.io-client";
@@ -40,6 +42,7 @@ import type { Handler } from "./handlers.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { Listener } from "./listener.ts";
 import type { OutboxOptions } from "./outbox-store.ts";
+import { Presence, type PresenceHandlers, type Watching } from "./presence.ts";
 import { type Answers, type AskManyOptions, type AskOneOptions, Questions } from "./questions.ts";
 import { type SayOptions, Speaker } from "./speaker.ts";
 import type { WorkHandlerOf, Working, WorkOptions } from "./work-context.ts";
@@ -205,6 +208,17 @@ export interface Satellite<C extends Contract> {
     handler: AnswerHandlerOf<C, N>,
     options?: AnswerOptions,
   ): Answering;
+  /**
+   * The satellites that are connected, by name, and how they stand. Each is one, however many connections it has. Rejects with
+   * `FORBIDDEN` where the contract's `presence` does not name this one's role.
+   */
+  who(): Promise<readonly SatelliteStatus<RoleOf<C>>[]>;
+  /**
+   * Watches who comes and who goes. After a lost connection, or a hub that started again, it tells what is different. What a
+   * handler throws goes to `onError`, and so does a refusal: `FORBIDDEN`. One at a time: a second one throws
+   * `CONFIG_INVALID`; `CLOSED` after `close`.
+   */
+  watchPresence(handlers: PresenceHandlers<C>): Watching;
   /** Resolves when the satellite is online and hears all it listens to; rejects when it, or that, was refused, or closed. */
   ready(): Promise<void>;
   /**
@@ -239,7 +253,8 @@ type Question =
   | "hub:groups"
   | "hub:dead"
   | "hub:drop"
-  | "hub:history";
+  | "hub:history"
+  | "hub:who";
 
 class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   readonly #onStatus: ConnectOptions<C>["onStatus"];
@@ -251,6 +266,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   readonly #followers = new Map<string, Follower>();
   readonly #workers = new Map<string, Worker>();
   readonly #questions: Questions;
+  readonly #presence: Presence;
   #connection: Connection = { status: "connecting" };
   #ending: Promise<void> | undefined;
   #welcome: Welcome | undefined;
@@ -275,6 +291,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     });
     this.#speaker = new Speaker(this.#socket, outboxEvents ?? 10_000, store, this.#onError);
     this.#questions = new Questions(this.#socket, this.#onError);
+    this.#presence = new Presence(this.#socket, this.#onError);
     this.#listener = new Listener(this.#socket, {
       from: from ?? "now",
       rooms,
@@ -475,6 +492,23 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     return this.#questions.answer(request, handler as AnswerHandler);
   }
 
+  async who(): Promise<readonly SatelliteStatus<RoleOf<C>>[]> {
+    const satellites: SatelliteStatus[] = [];
+    let after: string | undefined = "";
+    while (after !== undefined) {
+      const page: Extract<WhoReply, { readonly ok: true }> = await this.#ask<WhoReply>("hub:who", { after });
+      satellites.push(...page.satellites);
+      after = page.next;
+    }
+    return satellites;
+  }
+
+  watchPresence(handlers: PresenceHandlers<C>): Watching {
+    const ended = this.#ended();
+    if (ended !== undefined) throw ended;
+    return this.#presence.watch(handlers);
+  }
+
   ready(): Promise<void> {
     return new Promise((resolve, reject) => {
       const refusal = this.#ended() ?? this.#listener.refusal;
@@ -487,6 +521,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   async close({ drainMs = 2_000 }: { readonly drainMs?: number } = {}): Promise<void> {
     this.#listener.end();
     for (const follower of this.#followers.values()) follower.end();
+    this.#presence.end();
     const untilMs = performance.now() + drainMs;
     await this.#stopHandlers(drainMs);
     await this.#speaker.drained(untilMs - performance.now());
@@ -574,6 +609,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       for (const worker of this.#workers.values()) worker.welcome(welcome); // before what is said under its claims
       this.#speaker.welcome(welcome.limits);
       this.#questions.welcome(welcome.limits.messageBytes);
+      this.#presence.welcome();
       this.#settleReady();
     });
     socket.on("disconnect", (reason) => {
@@ -583,6 +619,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       for (const worker of this.#workers.values()) worker.lose();
       this.#speaker.lose();
       this.#questions.lose();
+      this.#presence.lose();
       this.#happened({ kind: "disconnected", isByHub: reason === "io server disconnect" });
     });
     socket.on("connect_error", (error) => {
@@ -627,6 +664,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     clearTimeout(this.#reconnectTimer);
     const ended = this.#ended();
     this.#questions.end(ended);
+    this.#presence.end(ended);
     this.#socket.disconnect();
     for (const follower of this.#followers.values())
       follower.end(ended?.code === "CLOSED" ? undefined : ended);

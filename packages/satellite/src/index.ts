@@ -9,6 +9,7 @@ export {
 } from "./connect.ts";
 export type { Status } from "./connection.ts";
 export type { OutboxOptions } from "./outbox-store.ts";
+export type { PresenceHandlers, Watching } from "./presence.ts";
 export type { Answers, AskManyOptions, AskOneOptions, AskOptions } from "./questions.ts";
 export type { SayOptions } from "./speaker.ts";
 export {
