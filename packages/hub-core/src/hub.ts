@@ -102,7 +102,10 @@ export function createHub({
     connections.add(connection);
     forgetSoon(connection, limits.closeMs);
     flushPerTurn(connection);
-    connection.once("close", () => connections.delete(connection));
+    connection.once("close", (reason) => {
+      connections.delete(connection);
+      if (reason === "ping timeout") cutOff(connection); // it will not say goodbye either
+    });
   });
 
   const audiences = new Map<string, Audiences>();

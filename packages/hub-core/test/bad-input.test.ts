@@ -1,7 +1,7 @@
 import { createConnection } from "node:net";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, RawClient, refusal } from "./clients.ts";
-import { connect, contracts, host } from "./house.ts";
+import { connect, contracts, host, house } from "./house.ts";
 
 let hub: TestHub;
 let bystander: PlainClient;
@@ -201,6 +201,16 @@ describe("a connection is closed, with a code where a client could read it, when
     });
     await using client = await new RawClient(watchful.url).join("/house", host);
     await client.closed(); // it answers no ping
+  });
+
+  it("its other end hangs, which does not hold up the hub's own end", async () => {
+    await using watchful = await startHub({ contracts, limits: { pingIntervalMs: 50, pingTimeoutMs: 50 } });
+    await using client = await new RawClient(watchful.url).join("/house", host);
+    client.socket.pause();
+    const { sockets } = watchful.hub.namespace(house);
+    while (sockets.size > 0) await new Promise((resolve) => setImmediate(resolve));
+    await watchful.stop(); // longer than a test may take, if it waited for a goodbye
+    client.socket.resume();
   });
 });
 
