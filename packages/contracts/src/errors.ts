@@ -107,12 +107,12 @@ export const errors = {
   ORIGIN_FORBIDDEN: {
     message: "Pages of this origin may not connect.",
     retryable: false,
-    remedy: "In open mode only pages served from loopback may connect.",
+    remedy: "The hub's `origins` lists whose pages may; in open mode those served from loopback may too.",
   },
   OPEN_MODE_NOT_LOOPBACK: {
     message: "Without a key the hub serves this machine only.",
     retryable: false,
-    remedy: "Listen on 127.0.0.1 or ::1.",
+    remedy: "Give the hub a key; without one, listen on, and connect to, 127.0.0.1 or ::1.",
   },
   TOKEN_INVALID: {
     message: "The token is not valid here.",
@@ -268,6 +268,11 @@ export const errors = {
     message: "Another satellite uses this outbox.",
     retryable: true,
     remedy: "Give each satellite an outbox file of its own.",
+  },
+  TOKEN_UNAVAILABLE: {
+    message: "There is no token that the hub takes.",
+    retryable: true,
+    remedy: "The cause says why; the token function is asked again, later each time.",
   },
   TIMEOUT: {
     message: "There was no answer in time. What was said or asked may have happened all the same.",

@@ -87,6 +87,7 @@ export {
   type Receipt,
   type ReceiptOf,
   type Refused,
+  type RenewReply,
   type ServerToClientEvents,
   type Settle,
   type SettledReply,

@@ -144,6 +144,8 @@ export interface Parked {
 export type FollowersReply = { readonly ok: true; readonly followers: readonly FollowerStatus[] } | Refused;
 export type ParkedReply = { readonly ok: true; readonly parked: readonly Parked[] } | Refused;
 export type DoneReply = { readonly ok: true } | Refused;
+/** `expires`: when the connection's token runs out from now on, RFC 3339 in UTC. */
+export type RenewReply = { readonly ok: true; readonly expires: string } | Refused;
 
 /**
  * Shares work with all satellites of its role that name the same group, or, said again on the same connection, changes the
@@ -325,6 +327,8 @@ export interface Welcome {
   /** The newest event that was kept when the satellite connected. */
   readonly cursor: Cursor;
   readonly limits: WireLimits;
+  /** When the connection's token runs out, RFC 3339 in UTC; missing in open mode. */
+  readonly expires?: string;
 }
 
 /** What the hub takes in one message. Sizes are bytes of UTF-8 JSON. */
@@ -380,6 +384,8 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
 } & {
   "hub:emit": (entries: readonly EmitEntry[], ack: Ack<EmitReply>) => void;
   "hub:listen": (request: ListenRequest, ack: Ack<ListenReply>) => void;
+  /** The connection goes on with this token, which is of the same satellite. In the plain form too. */
+  "hub:renew": (request: { readonly token: string }, ack: Ack<RenewReply>) => void;
   "hub:follow": (request: FollowRequest, ack: Ack<FollowReply>) => void;
   "hub:unfollow": (request: { readonly as: string }, ack: Ack<DoneReply>) => void;
   /** The satellite's own followers, and how they stand. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { refuseUpgrade, saysMore } from "./upgrade.ts";
 
 /**
  * `ws`, with all frames that go to one connection in one turn of the event loop sent by one system call. For Engine.IO's
@@ -14,6 +15,7 @@ export class CorkedWebSocketServer extends WebSocketServer {
     head: Buffer,
     done: (socket: WebSocket, request: IncomingMessage) => void,
   ): void {
+    if (saysMore(request, head)) return refuseUpgrade(connection);
     corkPerTurn(connection);
     super.handleUpgrade(request, connection, head, done);
   }

@@ -25,6 +25,8 @@ import type { LogReader, ReadTexts } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
 import { refused } from "./refused.ts";
+import { mayHear } from "./rights.ts";
+import { isOver } from "./session.ts";
 import type { Turns } from "./turns.ts";
 
 const Name = z.string().regex(satelliteId);
@@ -166,7 +168,8 @@ export class Followers {
   async parked(socket: HubSocket, message: unknown): Promise<ParkedReply> {
     const follower = await this.#named(socket, message);
     if (typeof follower === "string") return refused(follower);
-    return { ok: true, parked: [...follower.parked.values()].sort((a, b) => a.offset - b.offset) };
+    const parked = [...follower.parked.values()].sort((a, b) => a.offset - b.offset);
+    return { ok: true, parked: parked.map((one) => ({ ...one, event: this.#eventOf(one, socket) })) };
   }
 
   /** For `hub:redrive`. */
@@ -176,12 +179,15 @@ export class Followers {
     const follower = await this.#named(socket, { as: request.data.as });
     if (typeof follower === "string") return refused(follower);
     const parked = follower.parked.get(request.data.offset);
-    if (parked?.event == null) return refused("NOT_PARKED");
+    const event = parked === undefined ? null : this.#eventOf(parked, socket);
+    if (parked === undefined || event === null) return refused("NOT_PARKED");
     const { following } = follower;
-    if (following === undefined) return refused("FOLLOWER_AWAY");
-    following.socket.emit("hub:deliver", { as: follower.as, events: [parked.event] }, (reply) => {
+    if (following === undefined || isOver(following.socket)) return refused("FOLLOWER_AWAY");
+    following.socket.emit("hub:deliver", { as: follower.as, events: [event] }, (reply) => {
       if (follower.following !== following) return;
-      this.#redriven(follower, parked, reply).catch((error) => this.#end(follower, following, error));
+      this.#redriven(follower, following, parked, reply).catch((error) =>
+        this.#end(follower, following, error),
+      );
     });
     return { ok: true };
   }
@@ -246,8 +252,8 @@ export class Followers {
     position: number,
     { texts, through, missingThrough }: ReadTexts,
   ): Promise<void> {
-    if (follower.following !== following) return;
     const { socket, filter } = following;
+    if (follower.following !== following || isOver(socket)) return;
     const { as } = follower;
     this.#reader.readAhead(through, filter, "batched");
     const isGap = missingThrough !== undefined;
@@ -261,7 +267,7 @@ export class Followers {
     if (!isEmpty) {
       const packet = new PacketText(`["hub:deliver",{"as":"${as}","events":[${texts.join(",")}]}]`);
       socket.emit("hub:deliver", packet as never, (reply) => {
-        this.#answered(follower, following, through, reply).catch((error) => {
+        this.#answered(follower, following, position, through, reply).catch((error) => {
           this.#end(follower, following, error);
         });
       });
@@ -273,27 +279,37 @@ export class Followers {
   async #answered(
     follower: Follower,
     following: Following,
+    after: number,
     through: number,
     reply: DeliveryReply,
   ): Promise<void> {
     const answer = Answer.safeParse(reply);
     if (!answer.success || follower.following !== following) return;
+    const { parked = [] } = answer.data;
+    // Whoever parks what was not delivered could read the log that way.
+    if (parked.some(({ offset }) => offset <= after || offset > through)) return;
     // What is parked must be on disk before the cursor moves past it.
-    for (const failure of answer.data.parked ?? []) await this.#park(follower, failure);
+    for (const failure of parked) await this.#park(follower, following, failure);
     this.#happened(follower, following, { kind: "handled", through });
   }
 
-  async #redriven(follower: Follower, { offset }: Parked, reply: DeliveryReply): Promise<void> {
+  async #redriven(
+    follower: Follower,
+    following: Following,
+    { offset }: Parked,
+    reply: DeliveryReply,
+  ): Promise<void> {
     const answer = Answer.safeParse(reply);
     if (!answer.success) return;
     const [failure] = answer.data.parked ?? [];
-    if (failure !== undefined) return this.#park(follower, { ...failure, offset });
+    if (failure !== undefined) return this.#park(follower, following, { ...failure, offset });
     follower.parked.delete(offset);
     await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }]);
   }
 
   async #park(
     follower: Follower,
+    { filter }: Following,
     {
       offset,
       attempts,
@@ -306,7 +322,7 @@ export class Followers {
       attempts,
       error: error.slice(0, errorLength),
       time: new Date().toISOString(),
-      event: known ?? (await this.#reader.entryAt(offset)) ?? null,
+      event: known ?? (await this.#reader.entryAt(offset, filter)) ?? null,
     };
     await this.#publisher.record([
       { name: parkedRecord(follower.name, offset), value: JSON.stringify(parked) },
@@ -351,6 +367,11 @@ export class Followers {
       const parked: Parked = JSON.parse(value);
       this.#followers.get(name)?.parked.set(parked.offset, parked);
     }
+  }
+
+  /** Null where the satellite may not hear it any more. */
+  #eventOf({ event }: Parked, socket: HubSocket): Parked["event"] {
+    return event !== null && mayHear(this.#contract, socket.data.identity, event) ? event : null;
   }
 
   #cursorChange({ name, cursor }: Follower): RecordChange {

@@ -1,4 +1,4 @@
-import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
+import type { Server as HttpServer, IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
   type ClientToServerEvents,
@@ -12,27 +12,35 @@ import {
   uuidv7Source,
 } from "@orrery/contracts";
 import type { EventLog } from "@orrery/event-log";
+import type { KeySource } from "@orrery/tokens";
 import { type Namespace, Server } from "socket.io";
 import { z } from "zod";
 import { Audiences, type HubNamespace, type HubSocket } from "./audience.ts";
 import { type Connection, cutOff, flushPerTurn, forgetSoon, holdBack, unsentBytes } from "./connection.ts";
 import { CorkedWebSocketServer } from "./corked-ws.ts";
 import { cursorOf } from "./cursor.ts";
+import { Entrance } from "./entrance.ts";
 import { fanOut } from "./fan-out.ts";
 import { filterOf } from "./filter-of.ts";
 import { Followers } from "./follow.ts";
 import { History } from "./history.ts";
-import { type Handshake, isLoopback, isLoopbackOrigin, readHandshake } from "./identity.ts";
+import type { Handshake } from "./identity.ts";
 import { type Limits, limitsFrom } from "./limits.ts";
 import { Listening } from "./listen.ts";
 import { LogReader } from "./log-reader.ts";
 import { type Logger, silentLogger } from "./logger.ts";
+import { hasBegun, isAllowedOrigin, isLoopback, originsFrom, requestRefusal } from "./origin.ts";
+import { ownServer, type Tls } from "./own-server.ts";
 import { hubParser } from "./parser.ts";
 import { Presence } from "./presence.ts";
 import { Publisher } from "./publish.ts";
 import { Questions } from "./questions.ts";
 import { type Receiver, receive } from "./receive.ts";
+import { type Revocation, Revocations } from "./revocations.ts";
+import { expiryOf } from "./session.ts";
+import { Sessions } from "./sessions.ts";
 import { Tail } from "./tail.ts";
+import { Tokens } from "./tokens.ts";
 import { Turns } from "./turns.ts";
 import { WorkGroups } from "./work.ts";
 import type { GroupTools } from "./work-group.ts";
@@ -42,6 +50,18 @@ export interface HubOptions {
   readonly contracts: readonly Contract[];
   /** Stays the caller's: close the hub first, then the log. */
   readonly log: EventLog;
+  /**
+   * What tokens are checked with: each satellite presents one, and is who it says. Default: open mode, in which the hub believes
+   * whoever connects, and serves this machine only.
+   */
+  readonly keys?: KeySource;
+  /**
+   * Origins whose pages may connect, exactly as browsers say them: `https://shop.example`. Default: none; in open mode those
+   * of loopback may always. What is no browser needs none.
+   */
+  readonly origins?: readonly string[];
+  /** The hub's own server speaks `https` only. Default: `http`, for loopback or behind something that encrypts. */
+  readonly tls?: Tls;
   /** Mounts on this server, at Socket.IO's path `/socket.io/`; it stays the caller's. Default: a server of its own. */
   readonly server?: HttpServer;
   readonly limits?: Partial<Limits>;
@@ -51,23 +71,34 @@ export interface HubOptions {
 
 export interface Hub {
   /**
-   * Starts the hub's own server; port 0 takes a free one. Default 127.0.0.1:4170. Any other than a loopback address is
-   * `OPEN_MODE_NOT_LOOPBACK`. Resolves with the address that satellites connect to, such as `http://127.0.0.1:4170`.
+   * Starts the hub's own server; port 0 takes a free one. Default 127.0.0.1:4170. Without keys any other than a loopback
+   * address is `OPEN_MODE_NOT_LOOPBACK`. Resolves with the address that satellites connect to, such as
+   * `http://127.0.0.1:4170`.
    */
   listen(options?: { readonly host?: string; readonly port?: number }): Promise<string>;
   /** The contract's Socket.IO namespace, with its events' types, for what a mounting application does beside the hub. */
   namespace<C extends Contract>(contract: C): Namespace<ClientToServerEvents<C>, ServerToClientEvents<C>>;
+  /**
+   * Tokens of a satellite, or of all, that were issued up to a time, are good no more: connections that live by one are closed
+   * at once, with `TOKEN_REVOKED`, and none is let in or renewed with one, also after a restart of the hub. Resolves when that
+   * is on disk; where the log refuses, it rejects, and only this run of the hub knows. Without keys, and where what is to be
+   * revoked can be no satellite, `CONFIG_INVALID`.
+   */
+  revoke(revocation?: Revocation): Promise<void>;
   /** Refuses new events with `HUB_CLOSING`, answers those that it took, then lets all satellites go; they may reconnect. */
   close(): Promise<void>;
 }
 
 /**
  * Makes a hub that serves the contracts from the log. Throws `CONTRACT_INVALID` for data that is not plain JSON or names
- * used twice, `CONFIG_INVALID` for limits out of range.
+ * used twice, `CONFIG_INVALID` for limits out of range, what is no origin, and a certificate that does not fit.
  */
 export function createHub({
   contracts,
   log,
+  keys,
+  origins,
+  tls,
   server,
   limits: changes,
   logger = silentLogger,
@@ -77,7 +108,12 @@ export function createHub({
   const nextId = uuidv7Source();
   let isClosing = false;
 
-  const httpServer = server ?? createServer((_request, response) => response.writeHead(404).end());
+  if (server !== undefined && tls !== undefined)
+    throw new OrreryError("CONFIG_INVALID", {
+      detail: "The server that the hub is mounted on has its own TLS.",
+    });
+  const requestRules = { isOpen: keys === undefined, origins: originsFrom(origins) };
+  const httpServer = server ?? ownServer(limits.connectTimeoutMs, tls);
   const io = new Server<ClientToServerEvents, ServerToClientEvents, Record<never, never>, Handshake>(
     httpServer,
     {
@@ -89,13 +125,18 @@ export function createHub({
       pingInterval: limits.pingIntervalMs,
       pingTimeout: limits.pingTimeoutMs,
       cleanupEmptyChildNamespaces: true,
-      cors: { origin: (origin, allow) => allow(null, isLoopbackOrigin(origin)) },
+      cors: { origin: (origin, allow) => allow(null, isAllowedOrigin(origin, requestRules)) },
       allowRequest: (request, answer) => {
-        const refusal = isClosing ? "HUB_CLOSING" : openModeRefusal(request);
+        const refusal = isClosing ? "HUB_CLOSING" : requestRefusal(request, requestRules);
         answer(refusal ?? null, refusal === undefined);
       },
     },
   );
+  // Engine.IO asks `allowRequest` of a connection's first request only.
+  io.engine.use((request: IncomingMessage, _response: unknown, next: (error?: Error) => void) => {
+    const refusal = hasBegun(request) ? requestRefusal(request, requestRules) : undefined;
+    next(refusal && new OrreryError(refusal));
+  });
 
   const connections = new Set<Connection>();
   io.engine.on("connection", (connection: Connection) => {
@@ -118,6 +159,10 @@ export function createHub({
       groups.grown();
     }
   });
+  const revocations = new Revocations(log, publisher, new Set(contracts.flatMap(({ roles }) => roles)));
+  const tokens = keys && new Tokens(keys, revocations, limits, logger);
+  const entrance = new Entrance(tokens, limits, logger);
+  const sessions = new Sessions(tokens, revocations, limits, logger, dismiss);
   const reader = new LogReader(log, publisher, tail, limits.messageBytes);
   const turns = new Turns();
   const served: Receiver[] = [];
@@ -161,6 +206,7 @@ export function createHub({
       history,
       questions,
       presence,
+      sessions,
       publisher,
       listening,
       followers,
@@ -172,12 +218,7 @@ export function createHub({
     served.push(receiver);
 
     namespace.use((socket, next) => {
-      const handshake = readHandshake(contract, socket.handshake.auth);
-      if ("code" in handshake) return next(refusal(handshake));
-      const filter = filterOf(contract, handshake.identity, handshake.events, handshake.rooms, limits);
-      if ("code" in filter) return next(refusal(filter));
-      socket.data = handshake;
-      next();
+      void entrance.enter(contract, socket).then((fault) => next(fault && refusal(fault)));
     });
 
     namespace.on("connection", (socket) => {
@@ -190,6 +231,7 @@ export function createHub({
         followers.leave(socket);
         groups.leave(socket);
         questions.leave(socket);
+        sessions.leave(socket);
         logger.debug({ ...identity, reason }, "a satellite disconnected");
       });
       // The connection carried something that is no packet: Socket.IO closes it right after this.
@@ -203,22 +245,24 @@ export function createHub({
         // Here and not only now and then: under a flood the timer comes late.
         if (unsentBytes(socket.conn) > limits.unsentBytes) holdBack(socket.conn);
       });
-      greet(socket);
+      if (sessions.begin(socket)) greet(socket);
     });
 
     function greet(socket: HubSocket): void {
-      const { identity, form, events, rooms } = socket.data;
+      const { identity, form, events, rooms, session } = socket.data;
       if (form === "plain") {
         const filter = filterOf(contract, identity, events, rooms, limits);
         if ("events" in filter) listening.listenFromNow(socket, filter);
         return;
       }
       const { eventBytes, batchEvents, messageBytes } = limits;
+      const expires = expiryOf(session);
       socket.emit("hub:welcome", {
         contract: { name: contract.name, version: contract.version },
         satellite: identity,
         cursor: cursorOf(log.epoch, publisher.head),
         limits: { eventBytes, batchEvents, messageBytes },
+        ...(expires !== undefined && { expires }),
       });
     }
   }
@@ -243,7 +287,8 @@ export function createHub({
     async listen({ host = "127.0.0.1", port = 4170 } = {}) {
       if (server !== undefined)
         throw new OrreryError("CONFIG_INVALID", { detail: "This hub is mounted on a server." });
-      if (!isLoopback(host)) throw new OrreryError("OPEN_MODE_NOT_LOOPBACK", { detail: `Not ${host}.` });
+      if (requestRules.isOpen && !isLoopback(host))
+        throw new OrreryError("OPEN_MODE_NOT_LOOPBACK", { detail: `Not ${host}.` });
       await new Promise<void>((resolve, reject) => {
         httpServer.once("error", reject).listen(port, host, () => {
           httpServer.off("error", reject);
@@ -251,14 +296,16 @@ export function createHub({
         });
       });
       const { address, family, port: taken } = httpServer.address() as AddressInfo;
-      return `http://${family === "IPv6" ? `[${address}]` : address}:${taken}`;
+      return `${tls ? "https" : "http"}://${family === "IPv6" ? `[${address}]` : address}:${taken}`;
     },
     namespace(contract) {
       if (!contracts.includes(contract)) throw new OrreryError("UNKNOWN_CONTRACT", { detail: contract.name });
       return io.of(`/${contract.name}`) as never;
     },
+    revoke: (revocation = {}) => sessions.revoke(revocation),
     async close() {
       isClosing = true;
+      sessions.end();
       clearInterval(watch);
       clearInterval(tell);
       for (const { groups, presence } of served) {
@@ -302,12 +349,6 @@ function dismiss(socket: Pick<HubSocket, "emit" | "conn" | "disconnect">, code: 
 
 /** As Socket.IO's middleware wants it: `data` reaches the client's `connect_error`. */
 const refusal = (body: ErrorBody): Error => Object.assign(new Error(body.message), { data: body });
-
-/** In open mode a handshake may name its own role, so only this machine may reach the hub, and only pages of its own. */
-function openModeRefusal({ socket, headers }: IncomingMessage): ErrorCode | undefined {
-  if (!isLoopback(socket.localAddress)) return "OPEN_MODE_NOT_LOOPBACK";
-  return isLoopbackOrigin(headers.origin) ? undefined : "ORIGIN_FORBIDDEN";
-}
 
 /** Without this, Socket.IO lets anybody into `/` and refuses the rest without a code. */
 function refuseOtherNamespaces(io: Server): void {

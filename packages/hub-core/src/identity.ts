@@ -9,47 +9,73 @@ import {
 import { z } from "zod";
 import { listOf, mostListed } from "./list-of.ts";
 import { issuesOf } from "./refused.ts";
+import type { Session } from "./session.ts";
 
 /** `plain`: an ordinary Socket.IO client, one packet an event. `batched`: the satellite package. */
 export type Form = "plain" | "batched";
 
-/** What a satellite's handshake says. */
-export interface Handshake {
-  readonly identity: Identity;
+/** What a satellite's handshake wants. */
+interface Wishes {
   readonly form: Form;
   /** A plain client's own narrowing; undefined: all that its role may hear. */
   readonly events: readonly string[] | undefined;
   readonly rooms: readonly string[] | undefined;
 }
 
-const Auth = z.object({
-  role: z.string().max(64),
-  id: z.string().regex(satelliteId, `must match ${satelliteId.source}`),
+/** What the hub knows of a connection. */
+export interface Handshake extends Wishes {
+  readonly identity: Identity;
+  /** Another one after each renewal. */
+  session: Session;
+}
+
+/** A handshake that is of the right form, where the hub checks tokens. */
+export interface TokenHandshake extends Wishes {
+  readonly token: string;
+  /** Who the satellite says it is besides; it need not. */
+  readonly claimed: Partial<Identity>;
+}
+
+const wishes = {
   protocol: z.number().int().optional(),
   events: listOf(z.string(), mostListed).optional(),
   rooms: listOf(z.string(), mostListed).optional(),
+};
+const role = z.string().max(64);
+const id = z.string().regex(satelliteId, `must match ${satelliteId.source}`);
+const Open = z.object({ role, id, ...wishes });
+const WithToken = z.object({
+  token: z.string(),
+  role: role.optional(),
+  id: id.optional(),
+  ...wishes,
 });
 
 /** Reads Socket.IO's `auth` in open mode, where a satellite names its own role. */
-export function readHandshake(contract: Contract, auth: unknown): Handshake | ErrorBody {
-  const parsed = Auth.safeParse(auth);
+export function readOpen(
+  contract: Contract,
+  auth: unknown,
+): (Wishes & { readonly identity: Identity }) | ErrorBody {
+  const parsed = Open.safeParse(auth);
   if (!parsed.success) return errorBody("HANDSHAKE_INVALID", issuesOf(parsed.error));
-  const { role, id, protocol, events, rooms } = parsed.data;
+  const { role, id } = parsed.data;
   if (!contract.roles.includes(role)) return errorBody("ROLE_UNKNOWN");
-  if (protocol !== undefined && protocol !== protocolVersion) return errorBody("PROTOCOL_UNSUPPORTED");
-  return { identity: { role, id }, form: protocol === undefined ? "plain" : "batched", events, rooms };
+  const wishes = wishesOf(parsed.data);
+  return "code" in wishes ? wishes : { ...wishes, identity: { role, id } };
 }
 
-/** Whether an address of this machine reaches this machine only. */
-export const isLoopback = (address: string | undefined): boolean =>
-  address !== undefined && (address === "::1" || address === "localhost" || /^(::ffff:)?127\./.test(address));
+/** Reads Socket.IO's `auth` where the hub checks tokens, without checking this one. */
+export function readWithToken(auth: unknown): TokenHandshake | ErrorBody {
+  const parsed = WithToken.safeParse(auth);
+  if (!parsed.success) return errorBody("HANDSHAKE_INVALID", issuesOf(parsed.error));
+  const { token, role, id } = parsed.data;
+  const wishes = wishesOf(parsed.data);
+  if ("code" in wishes) return wishes;
+  const claimed = { ...(role !== undefined && { role }), ...(id !== undefined && { id }) };
+  return { ...wishes, token, claimed };
+}
 
-/** Whether a page's `Origin` is this machine; a program that is no browser sends none. */
-export function isLoopbackOrigin(origin: string | undefined): boolean {
-  if (origin === undefined) return true;
-  try {
-    return isLoopback(new URL(origin).hostname.replace(/^\[|\]$/g, ""));
-  } catch {
-    return false;
-  }
+function wishesOf({ protocol, events, rooms }: z.infer<z.ZodObject<typeof wishes>>): Wishes | ErrorBody {
+  if (protocol !== undefined && protocol !== protocolVersion) return errorBody("PROTOCOL_UNSUPPORTED");
+  return { form: protocol === undefined ? "plain" : "batched", events, rooms };
 }

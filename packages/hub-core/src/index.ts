@@ -1,4 +1,6 @@
 export { createHub, type Hub, type HubOptions } from "./hub.ts";
-export { isLoopback } from "./identity.ts";
 export { defaultLimits, type Limits } from "./limits.ts";
 export type { Logger } from "./logger.ts";
+export { isLoopback } from "./origin.ts";
+export type { Tls } from "./own-server.ts";
+export type { Revocation } from "./revocations.ts";

@@ -48,6 +48,12 @@ export interface Limits extends WireLimits {
   readonly pingIntervalMs: number;
   /** From a ping to its answer. Milliseconds. */
   readonly pingTimeoutMs: number;
+  /** A token; a longer one is `TOKEN_INVALID`, unread. Bytes. */
+  readonly tokenBytes: number;
+  /** How long a connection goes on after its token has run out, unless it renews it. Milliseconds. */
+  readonly tokenGraceMs: number;
+  /** Between two looks for connections whose token has run out. Milliseconds. */
+  readonly sessionCheckMs: number;
   /** How long a closing hub waits for satellites to read what it still has for them. Milliseconds. */
   readonly closeMs: number;
 }
@@ -76,6 +82,9 @@ export const defaultLimits: Limits = {
   connectTimeoutMs: 10_000,
   pingIntervalMs: 25_000, // Socket.IO's default
   pingTimeoutMs: 20_000, // Socket.IO's default
+  tokenBytes: 8_192, // what an HTTP server takes for all headers together; a token with a few claims has some 300
+  tokenGraceMs: 30_000, // a restart of whoever issues tokens, and a few tries to reach it
+  sessionCheckMs: 250, // 10,000 connections are some 40,000 comparisons a second
   closeMs: 1_000, // within the 4 seconds that a process has to end
 };
 

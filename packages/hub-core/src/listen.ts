@@ -10,6 +10,7 @@ import { listOf, mostListed } from "./list-of.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Publisher } from "./publish.ts";
 import { refused } from "./refused.ts";
+import { isOver } from "./session.ts";
 import type { Turns } from "./turns.ts";
 
 /** How far a socket is that is not live yet. */
@@ -156,13 +157,13 @@ export class Listening {
    * in memory; then, in one turn, sends that rest and joins the audience: nothing in between is missed or comes twice.
    */
   async #catchUp(socket: HubSocket, turn: CatchingUp): Promise<void> {
-    const isOver = () => this.#catchingUp.get(socket) !== turn;
+    const hasEnded = () => this.#catchingUp.get(socket) !== turn || isOver(socket);
     await whenDrained(socket.conn);
-    while (!isOver()) {
+    while (!hasEnded()) {
       const [latest] = turn.latest;
-      if (latest !== undefined) await this.#sendLatest(socket, turn, latest, isOver);
+      if (latest !== undefined) await this.#sendLatest(socket, turn, latest, hasEnded);
       else if (this.#reader.isNear(turn.position)) this.#goLive(socket, turn);
-      else await this.#sendNext(socket, turn, isOver);
+      else await this.#sendNext(socket, turn, hasEnded);
     }
   }
 
@@ -170,29 +171,29 @@ export class Listening {
     socket: HubSocket,
     turn: CatchingUp,
     latest: CatchingUp["latest"][number],
-    isOver: () => boolean,
+    hasEnded: () => boolean,
   ): Promise<void> {
     const { form } = socket.data;
     await this.#turns.take(
       () => this.#reader.latest(latest.after, turn.position, latest.filter, form),
       async ({ texts, through }) => {
-        if (isOver()) return;
+        if (hasEnded()) return;
         await this.#sendPage(socket, "hub:latest", texts);
         latest.after = through;
       },
     );
     if (latest.after < turn.position) return;
     turn.latest.shift();
-    if (form === "batched" && turn.latest.length === 0 && !isOver()) socket.emit("hub:latest", []);
+    if (form === "batched" && turn.latest.length === 0 && !hasEnded()) socket.emit("hub:latest", []);
   }
 
-  async #sendNext(socket: HubSocket, turn: CatchingUp, isOver: () => boolean): Promise<void> {
+  async #sendNext(socket: HubSocket, turn: CatchingUp, hasEnded: () => boolean): Promise<void> {
     const { position, filter } = turn;
     const { form } = socket.data;
     await this.#turns.take(
       () => this.#reader.read(position, filter, form),
       async ({ texts, through, missingThrough }) => {
-        if (isOver()) return;
+        if (hasEnded()) return;
         this.#reader.readAhead(through, filter, form);
         if (missingThrough !== undefined) {
           // Before the page, which may hold the newest of `latest` events from within the gap: a satellite that has heard of
@@ -218,6 +219,7 @@ export class Listening {
   /** Resolves when the socket has read it: a batched one answers, of a plain one the transport tells. */
   async #sendPage(socket: HubSocket, message: PageMessage, texts: readonly string[]): Promise<void> {
     for (const packet of this.#packets(socket, message, texts)) {
+      if (isOver(socket)) return; // a satellite may take its time with each
       if (socket.data.form === "plain") socket.emit(message, packet as never);
       else await new Promise<void>((resolve) => socket.emit(message, packet as never, () => resolve()));
     }

@@ -84,15 +84,15 @@ export class LogReader {
     return this.#ask({ after, upTo, filter, latestOnly: true, runLength: this.#lengthFor(form) });
   }
 
-  /** The event at that place, as a text; undefined where retention has taken it. */
-  async at(offset: number): Promise<string | undefined> {
-    const { texts } = await this.#log.readTexts({ after: offset - 1, upTo: offset });
+  /** The event at that place, as a text; undefined where retention has taken it, and where the filter does not want it. */
+  async at(offset: number, filter: Filter): Promise<string | undefined> {
+    const { texts } = await this.#log.readTexts({ after: offset - 1, upTo: offset, filter });
     return texts[0];
   }
 
-  /** The event at that place; undefined where retention has taken it. */
-  async entryAt(offset: number): Promise<HeardEntry | undefined> {
-    const text = await this.at(offset);
+  /** The same, as it is heard. */
+  async entryAt(offset: number, filter: Filter): Promise<HeardEntry | undefined> {
+    const text = await this.at(offset, filter);
     return text === undefined ? undefined : JSON.parse(text);
   }
 

@@ -26,6 +26,7 @@ import type { Limits } from "./limits.ts";
 import { listOf, mostListed } from "./list-of.ts";
 import { OpenQuestion } from "./open-question.ts";
 import { refused } from "./refused.ts";
+import { isOver } from "./session.ts";
 
 const Answer = z.strictObject({ event: z.string(), rooms: listOf(z.string(), mostListed).default([]) });
 const Unanswer = z.strictObject({ event: z.string() });
@@ -161,8 +162,9 @@ export class Questions {
   /** Who is asked: those at the place who may hear the question. */
   #answering({ event: name, rooms }: Admitted, to: ToSatellite | ToMany): HubSocket[] {
     const hear = eventOf(this.#contract, name)?.hear ?? {};
-    return this.#answerers.at(name, to).filter(({ data: { identity } }) => {
-      return isWithin(scopeOf(hear, identity.role), ownRooms(identity), rooms);
+    return this.#answerers.at(name, to).filter((socket) => {
+      const { identity } = socket.data;
+      return !isOver(socket) && isWithin(scopeOf(hear, identity.role), ownRooms(identity), rooms);
     });
   }
 

@@ -17,6 +17,8 @@ import type { Presence } from "./presence.ts";
 import type { Publisher } from "./publish.ts";
 import type { Questions } from "./questions.ts";
 import { refused } from "./refused.ts";
+import { endOf } from "./session.ts";
+import type { Sessions } from "./sessions.ts";
 import type { WorkGroups } from "./work.ts";
 
 /** What the messages of one contract's satellites are given to. */
@@ -29,6 +31,7 @@ export interface Receiver {
   readonly history: History;
   readonly questions: Questions;
   readonly presence: Presence;
+  readonly sessions: Sessions;
   readonly limits: Limits;
   readonly nextId: () => string;
   readonly isClosing: () => boolean;
@@ -39,6 +42,8 @@ export interface Receiver {
 export function receive(receiver: Receiver, socket: HubSocket, name: unknown, args: unknown[]): void {
   const ack = typeof args.at(-1) === "function" ? (args.pop() as (reply: unknown) => void) : undefined;
   const reply = (answer: unknown) => ack?.(answer);
+  const end = endOf(socket.data.session, Date.now());
+  if (end !== undefined) return reply(refused(end));
   const ask = typeof name === "string" ? asks[name] : undefined;
   // Said in one piece with the end of the connection: it would be kept for nobody. An event counts all the same.
   if (!socket.connected && (ask !== undefined || name === "hub:listen")) return;
@@ -76,10 +81,14 @@ const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
   "hub:answer": ({ questions }, socket, message) => questions.answer(socket, message),
   "hub:unanswer": ({ questions }, socket, message) => questions.unanswer(socket, message),
   "hub:reply": ({ questions }, socket, message) => questions.reply(socket, message),
+  "hub:renew": ({ contract, sessions }, socket, message) => sessions.renew(contract, socket, message),
 } satisfies Record<string, Ask>);
 
 /** What a message with one argument says; where there are others, nothing that is valid. */
 const onlyOf = (args: readonly unknown[]): unknown => (args.length === 1 ? args[0] : undefined);
+
+/** Whoever has a token renews it. */
+const isForPlain = (ask: Ask): boolean => ask === asks["hub:renew"];
 
 const isOfGroup = (message: unknown): boolean =>
   typeof message === "object" && message !== null && "group" in message;
@@ -91,7 +100,8 @@ function askHub(
   args: unknown[],
   reply: (reply: unknown) => void,
 ): void {
-  if (args.length !== 1 || socket.data.form === "plain") return reply(refused("MESSAGE_INVALID"));
+  const isTaken = socket.data.form === "batched" || isForPlain(ask);
+  if (args.length !== 1 || !isTaken) return reply(refused("MESSAGE_INVALID"));
   ask(receiver, socket, args[0]).then(reply, (error) => {
     receiver.logger.error({ ...socket.data.identity, err: error }, "the log did not answer");
     reply(refused("LOG_FAILED"));

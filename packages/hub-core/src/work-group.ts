@@ -16,6 +16,7 @@ import { cursorOf } from "./cursor.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
+import { isOver } from "./session.ts";
 import { type WorkFact, workEvent } from "./work-fact.ts";
 
 /** What is kept of a group beside its claims. */
@@ -79,7 +80,7 @@ const longestTimeoutMs = 2 ** 31 - 1;
  * member is on disk by then. The rules are in `Claims`; here are the clock, the timer, the log and the sockets.
  */
 export class WorkGroup {
-  /** `<contract>/<role>/<group>`: part of the names of its records. */
+  /** `<contract>/<role>/<group>`, or `<contract>/<role>:<id>/<group>` where it is one satellite's: part of its records' names. */
   readonly name: string;
   readonly filter: Filter;
   #record: GroupRecord;
@@ -297,6 +298,7 @@ export class WorkGroup {
 
   async #round(): Promise<void> {
     if (this.#hasEnded) return;
+    this.#letGo();
     const round = this.#claims.handOver(Date.now());
     if (round === undefined) return;
     const facts = this.#facts.splice(0);
@@ -316,9 +318,18 @@ export class WorkGroup {
       this.#facts.unshift(...facts);
       throw error;
     }
+    this.#letGo();
     const given = this.#claims.commitRound(Date.now());
     this.#isDue ||= given.length < round.claims.length;
     await this.#send(given);
+  }
+
+  /** Members whose session is over are as good as gone. */
+  #letGo(): void {
+    for (const socket of [...this.#sockets.values()].filter((socket) => isOver(socket))) {
+      this.#sockets.delete(socket.id);
+      this.#claims.leave(socket.id, Date.now());
+    }
   }
 
   async #send(given: readonly HandOver[]): Promise<void> {
@@ -327,7 +338,7 @@ export class WorkGroup {
       const { offset, member } = handedOver;
       const event = this.#takeFresh(offset) ?? (await this.#eventAt(offset));
       const socket = this.#sockets.get(member);
-      if (socket === undefined) continue; // gone just now: it comes back by the grace
+      if (socket === undefined || isOver(socket)) continue; // gone just now: it comes back by the grace
       if (event === undefined) {
         await this.#bury(socket, handedOver);
         continue;
@@ -344,9 +355,9 @@ export class WorkGroup {
     }
   }
 
-  /** Retention has taken what was to be worked on. */
+  /** Retention has taken what was to be worked on, or the contract is another one than it was, and lets the role hear less. */
   async #bury(socket: HubSocket, { offset, token }: HandOver): Promise<void> {
-    const error = "Retention has taken the event.";
+    const error = "The event is not there any more, or not for this group.";
     await this.settle(socket, { offset, token, outcome: "dead", error }, []);
   }
 
@@ -422,7 +433,7 @@ export class WorkGroup {
   }
 
   async #eventAt(offset: number): Promise<Fresh | undefined> {
-    const text = await this.#tools.reader.at(offset);
+    const text = await this.#tools.reader.at(offset, this.filter);
     return text === undefined ? undefined : { id: metaOf(text).id, text };
   }
 }

@@ -7,6 +7,7 @@ import {
   type Gap,
   type GroupsReply,
   type HoldReply,
+  type Identity,
   nameOf,
   OrreryError,
   type SettledReply,
@@ -24,6 +25,7 @@ import { filterName, filterOf } from "./filter-of.ts";
 import type { Limits } from "./limits.ts";
 import { listOf, mostListed } from "./list-of.ts";
 import { refused } from "./refused.ts";
+import { hearsOwn } from "./rights.ts";
 import { claimRecord, type GroupRecord, type GroupTools, groupRecord, WorkGroup } from "./work-group.ts";
 
 const Name = z.string().regex(satelliteId);
@@ -85,8 +87,8 @@ export class WorkGroups {
     const filter = filterOf(this.#contract, socket.data.identity, events, rooms, this.#limits);
     if ("code" in filter) return { ok: false, error: filter };
     await this.#loaded();
-    const full = this.#nameOf(socket, name);
-    let group = this.#groups.get(full);
+    const full = this.#nameFor(socket.data.identity, name, events);
+    let group = this.#named(socket, name);
     let gap: Cursor | undefined;
     if (group === undefined) {
       if (this.#groups.size >= this.#limits.groups) return refused("GROUPS_TOO_MANY");
@@ -167,7 +169,7 @@ export class WorkGroups {
   causeOf(socket: HubSocket, option: unknown): { readonly cause: string } | ErrorCode {
     const claim = ClaimOption.safeParse(option);
     if (!claim.success) return "MESSAGE_INVALID";
-    const cause = this.#groups.get(this.#nameOf(socket, claim.data.group))?.causeOf(socket, claim.data);
+    const cause = this.#named(socket, claim.data.group)?.causeOf(socket, claim.data);
     return cause === undefined ? "LEASE_LOST" : { cause };
   }
 
@@ -207,7 +209,7 @@ export class WorkGroups {
         error,
         by,
         time: new Date(timeMs).toISOString(),
-        event: (await this.#tools.reader.entryAt(offset)) ?? null,
+        event: (await this.#tools.reader.entryAt(offset, group.filter)) ?? null,
       });
     }
     return { ok: true, dead };
@@ -255,7 +257,13 @@ export class WorkGroups {
 
   async #find(socket: HubSocket, group: string): Promise<WorkGroup | undefined> {
     await this.#loaded();
-    return this.#groups.get(this.#nameOf(socket, group));
+    return this.#named(socket, group);
+  }
+
+  /** The satellite's own, or its role's. */
+  #named(socket: HubSocket, group: string): WorkGroup | undefined {
+    const [own, shared] = this.#placesOf(socket.data.identity);
+    return this.#groups.get(`${own}${group}`) ?? this.#groups.get(`${shared}${group}`);
   }
 
   /** Reads once what an earlier run of the hub has kept; where the log fails, the next one who asks tries again. */
@@ -267,7 +275,7 @@ export class WorkGroups {
     return this.#loading;
   }
 
-  /** A group whose events the contract has no more rests. */
+  /** A group whose events the contract has no more, or which would be somebody else's by it, rests. */
   async #load(): Promise<void> {
     const prefix = `${this.#contract.name}/`;
     for (const [name, value] of await this.#log.records(groupRecord(prefix))) {
@@ -275,8 +283,9 @@ export class WorkGroups {
       if (this.#groups.has(full)) continue;
       const record: GroupRecord = JSON.parse(value);
       const filter = filterOf(this.#contract, record, record.events, record.rooms, this.#limits);
-      if ("code" in filter) {
-        this.#tools.logger.error({ group: full, code: filter.code }, "a group does not fit the contract");
+      if ("code" in filter || this.#nameFor(record, record.group, record.events) !== full) {
+        const code = "code" in filter ? filter.code : "GROUP_DIFFERS";
+        this.#tools.logger.error({ group: full, code }, "a group does not fit the contract");
         continue;
       }
       const claims = [...(await this.#log.records(claimRecord(full))).values()].map(claimFrom);
@@ -286,13 +295,23 @@ export class WorkGroups {
     }
   }
 
-  #nameOf({ data: { identity } }: HubSocket, group: string): string {
-    return `${this.#contract.name}/${identity.role}/${group}`;
+  /**
+   * All satellites of a role share a group. But what a role hears only as its own, no other satellite of it may see, nor take the
+   * group's name away: such a group is the satellite's.
+   */
+  #nameFor(identity: Identity, group: string, events: readonly string[]): string {
+    const [own, shared] = this.#placesOf(identity);
+    return `${hearsOwn(this.#contract, identity.role, events) ? own : shared}${group}`;
+  }
+
+  #placesOf(identity: Identity): readonly [own: string, shared: string] {
+    const { name } = this.#contract;
+    return [`${name}/${nameOf(identity)}/`, `${name}/${identity.role}/`];
   }
 
   #ofRole(socket: HubSocket): WorkGroup[] {
-    const prefix = this.#nameOf(socket, "");
-    return [...this.#groups.values()].filter(({ name }) => name.startsWith(prefix));
+    const places = this.#placesOf(socket.data.identity);
+    return [...this.#groups.values()].filter(({ name }) => places.some((place) => name.startsWith(place)));
   }
 }
 

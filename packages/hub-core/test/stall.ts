@@ -1,3 +1,4 @@
+import type { Contract } from "@orrery/contracts";
 import type { WebSocket } from "ws";
 import type { HubSocket } from "../src/audience.ts";
 import type { TestHub } from "../src/testing.ts";
@@ -16,8 +17,8 @@ function webSocketOf(client: PlainClient | RawClient): WebSocket {
 }
 
 /** The hub's end of the satellite's connection. */
-export function hubEndOf({ hub }: TestHub, id: string): HubSocket {
-  for (const socket of hub.namespace(house).sockets.values()) {
+export function hubEndOf({ hub }: TestHub, id: string, contract: Contract = house): HubSocket {
+  for (const socket of hub.namespace(contract).sockets.values()) {
     if (socket.data.identity.id === id) return socket as HubSocket;
   }
   throw new Error(`${id} is not connected`);

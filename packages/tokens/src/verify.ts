@@ -1,4 +1,4 @@
-import { type Identity, OrreryError, satelliteId } from "@orrery/contracts";
+import { type Identity, OrreryError } from "@orrery/contracts";
 import {
   createRemoteJWKSet,
   errors,
@@ -8,6 +8,7 @@ import {
   jwtVerify,
 } from "jose";
 import type { Key } from "./key.ts";
+import { identityOf } from "./subject.ts";
 
 /** What checks tokens: a key, or the address of a JSON Web Key Set (RFC 7517, section 5), read when a key of it is needed. */
 export type KeySource = Key | { readonly jwksUrl: URL };
@@ -30,7 +31,6 @@ export type TokenCheck = (token: string, contract: string) => Promise<Presented>
 const skewMs = 5_000;
 /** Of a key set only signatures count that whoever reads it cannot make. */
 const publicAlgorithms = ["EdDSA", "Ed25519", "ES256", "ES384", "RS256", "PS256"];
-const subject = /^([a-z][a-z0-9-]{0,31}):(.*)$/s;
 
 /** `nowMs`: default the system's clock. */
 export function tokenCheck(source: KeySource, nowMs: () => number = Date.now): TokenCheck {
@@ -62,16 +62,19 @@ function verifierOf(source: KeySource): { readonly keyFor: JWTVerifyGetKey; read
 }
 
 function presentedBy({ sub = "", iat = 0, exp = 0 }: JWTPayload, nowMs: number): Presented {
-  const [, role, id] = subject.exec(sub) ?? [];
-  const isUsable = role !== undefined && id !== undefined && satelliteId.test(id);
-  if (!isUsable || iat * 1_000 > nowMs + skewMs) throw new OrreryError("TOKEN_INVALID");
-  return { identity: { role, id }, issuedMs: iat * 1_000, expiresMs: exp * 1_000 };
+  const identity = identityOf(sub);
+  if (identity === undefined || iat * 1_000 > nowMs + skewMs) throw new OrreryError("TOKEN_INVALID");
+  return { identity, issuedMs: iat * 1_000, expiresMs: exp * 1_000 };
 }
 
 /** To whoever presents it all faults look the same: which one it is would help to guess. */
 function refusalOf(error: unknown): OrreryError {
   if (error instanceof errors.JWTExpired) return new OrreryError("TOKEN_EXPIRED");
-  const isKnown = error instanceof errors.JOSEError && !(error instanceof errors.JWKSTimeout);
-  if (isKnown || error instanceof OrreryError) return new OrreryError("TOKEN_INVALID", { cause: error });
-  return new OrreryError("KEYS_UNAVAILABLE", { cause: error });
+  const isOfToken = error instanceof errors.JOSEError && !isOfKeys(error);
+  const code = isOfToken || error instanceof OrreryError ? "TOKEN_INVALID" : "KEYS_UNAVAILABLE";
+  return new OrreryError(code, { cause: error });
 }
+
+/** Whether it is no fault of the token: the set did not come in time, not with a status of 200 or as JSON, or is no key set. */
+const isOfKeys = ({ code }: errors.JOSEError): boolean =>
+  [errors.JWKSTimeout.code, errors.JOSEError.code, errors.JWKSInvalid.code].includes(code);

@@ -119,6 +119,23 @@ describe("a token", () => {
     const token = await signToken({ ...key, jwk: { ...key.jwk, kid: "one" } }, vendor, nowMs);
     expect(await codeOf(tokenCheck({ jwksUrl }, () => nowMs)(token, "parcels"))).toBe("KEYS_UNAVAILABLE");
   });
+
+  it.each([
+    ["with a status", 503, '{"keys":[]}'],
+    ["with what is no JSON", 200, "<p>Soon back.</p>"],
+    ["with what is no set", 200, '{"error":"soon back"}'],
+  ])("is not to blame where the address of the keys answers %s", async (_what, status, body) => {
+    const server = createServer((_request, response) => response.writeHead(status).end(body));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const jwksUrl = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`);
+    try {
+      const token = await signToken(await pair(), vendor, nowMs);
+      expect(await codeOf(tokenCheck({ jwksUrl }, () => nowMs)(token, "parcels"))).toBe("KEYS_UNAVAILABLE");
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
 });
 
 describe("a key", () => {
