@@ -1,7 +1,9 @@
 import { basename } from "node:path";
 import { satelliteId } from "@orrery/contracts";
+import { parcels } from "@orrery/contracts/parcels";
 import { type Order, readOrders, speedVariable } from "@orrery/order-file";
 import { positiveVariable, readEnvironment, runProcess, urlVariable, variable } from "@orrery/process";
+import { tokenSource, tokenVariables } from "@orrery/tokens";
 import { z } from "zod";
 import { journeysOf } from "./journey.ts";
 import { startDriver } from "./start-driver.ts";
@@ -35,10 +37,17 @@ await runProcess("driver", async () => {
       DRIVER_PACE_MS: positiveVariable.default(2_000),
       DRIVER_ORDERS: z.string().optional(),
       DRIVER_SPEED: speedVariable.default(2),
+      ...tokenVariables,
     }),
   );
   const { HUB_URL: hubUrl, DRIVER_ORDERS: file } = environment;
-  const driverIds = idsOf(environment.DRIVER_COUNT, environment.DRIVER_ID);
+  const tokens = await tokenSource(environment, parcels.name);
+  const { DRIVER_COUNT: count, DRIVER_ID: name = count === 1 ? tokens.only?.id : undefined } = environment;
+  const driverIds = idsOf(count, name);
+  const crew = driverIds.map((driverId) => ({
+    driverId,
+    credentials: tokens.credentialsOf({ role: "driver", id: driverId }),
+  }));
   const orders = file === undefined ? [] : await readReported(file);
   print(`Driving as ${driverIds.join(", ")} in process ${process.pid}, for the hub at ${hubUrl}`);
   const journeyOf = journeysOf({
@@ -46,10 +55,10 @@ await runProcess("driver", async () => {
     secondsPerDay: environment.DRIVER_SPEED,
     paceMs: environment.DRIVER_PACE_MS,
   });
-  const drivers = driverIds.map((driverId) =>
+  const drivers = crew.map((driver) =>
     startDriver({
       hubUrl,
-      driverId,
+      ...driver,
       journeyOf,
       capacity: environment.DRIVER_CAPACITY,
       leaseMs: environment.DRIVER_LEASE_MS,

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { OrreryError } from "@orrery/contracts";
-import { parcels } from "@orrery/contracts/parcels";
-import { connect } from "@orrery/satellite";
+import { type Parcels, parcels } from "@orrery/contracts/parcels";
+import { type Credentials, connect } from "@orrery/satellite";
 import { Deliveries } from "./deliveries.ts";
 import { Drive } from "./drive.ts";
 import type { JourneyOf } from "./journey.ts";
@@ -24,6 +24,7 @@ const stopMs = 3_000;
 export function startDriver({
   hubUrl,
   driverId,
+  credentials = { role: "driver", id: driverId },
   journeyOf,
   capacity,
   leaseMs,
@@ -33,6 +34,8 @@ export function startDriver({
 }: {
   readonly hubUrl: string;
   readonly driverId: string;
+  /** Default: those of open mode. */
+  readonly credentials?: Credentials<Parcels>;
   readonly journeyOf: JourneyOf;
   /** Parcels in hand at once, from the hand-over to the delivery, 1 to 10_000. */
   readonly capacity: number;
@@ -53,8 +56,7 @@ export function startDriver({
   let isStopping = false;
   const satellite = connect(parcels, {
     url: hubUrl,
-    role: "driver",
-    id: driverId,
+    ...credentials,
     outboxEvents: capacity + 1, // one of each parcel in hand, and a position
     onStatus(status, reason) {
       if (status === "online") tell("connected");
@@ -63,7 +65,8 @@ export function startDriver({
       if (status === "refused") refused(reason);
     },
     onError(error, meta) {
-      if (meta === undefined) onFault(error);
+      if (error instanceof OrreryError && error.code === "TOKEN_UNAVAILABLE") tell(error.message);
+      else if (meta === undefined) onFault(error);
       else tell(`leaves ${meta.subject} for now, ${reasonOf(error)}`);
     },
   });

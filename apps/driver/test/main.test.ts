@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { runMain } from "@orrery/process/testing";
+import { developmentKey, signToken } from "@orrery/tokens";
 import { ask, expectEachOnceInOrder, idsOf, observeParcels } from "./orders.ts";
 
 const main = new URL("../src/main.ts", import.meta.url);
@@ -124,6 +125,30 @@ describe("the driver's process", () => {
   it("numbers the drivers of a name", async () => {
     await using driver = runMain(main, { DRIVER_COUNT: "2", DRIVER_ID: "north" });
     await driver.lines.seen(/^Driving as north-1, north-2 in process/);
+  });
+
+  it("shows who each driver is by tokens of its own making", async () => {
+    await using key = await temporaryFile("");
+    const file = `${key.path}.json`;
+    await using hub = await startHub({ contracts: [parcels], keys: await developmentKey(file) });
+    await using driver = runMain(main, { HUB_URL: hub.url, ORRERY_DEV_KEY: file, DRIVER_COUNT: "2" });
+    await driver.lines.seen(/^d[12] connected$/, 2);
+    driver.send("SIGTERM");
+    expect(await driver.ended).toBe(0);
+    expect(driver.lines.matching(/^d[12] refused/)).toEqual([]);
+  });
+
+  it("is the driver that its one token names, and cannot be two by it", async () => {
+    await using key = await temporaryFile("");
+    const claims = { satellite: "driver:d7", contract: parcels.name, lifetimeMs: 60_000 };
+    const token = await signToken(await developmentKey(`${key.path}.json`), claims);
+    await using one = runMain(main, { SATELLITE_TOKEN: token, HUB_URL: "http://127.0.0.1:9" });
+    await one.lines.seen(/^Driving as d7 in process/);
+    await using two = runMain(main, { SATELLITE_TOKEN: token, DRIVER_COUNT: "2" });
+    expect(await two.ended).toBe(78);
+    expect(two.lines.all).toEqual([
+      "driver: The configuration is not usable. The one token that is there is driver:d7's, and driver:d1 needs one.",
+    ]);
   });
 
   it("ends with code 78 when its environment does not fit", async () => {

@@ -1,42 +1,30 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Contract } from "@orrery/contracts";
+import { type Contract, OrreryError } from "@orrery/contracts";
 import { openSqliteLog } from "@orrery/event-log";
 import { createHub, isLoopback, type Logger } from "@orrery/hub-core";
-import { portVariable, positiveVariable, variable } from "@orrery/process";
-import { z } from "zod";
-
-/** The process's environment. */
-export const HubEnvironment = z.object({
-  /** Address to listen on. Without a key the hub is in open mode, which is for this machine only. */
-  HUB_HOST: variable("a loopback address (without a key the hub serves this machine only)", (text) =>
-    isLoopback(text) ? text : undefined,
-  ).default("127.0.0.1"),
-  /** TCP port; 0 takes a free one. */
-  HUB_PORT: portVariable.default(4170),
-  /** Directory of the log; made where it is missing. */
-  HUB_DATA: z.string().default("./.orrery"),
-  /** Events older than this may go. Days; not set: they are kept for ever. */
-  HUB_KEEP_DAYS: positiveVariable.optional(),
-  /** While the log holds more than this, its oldest events go. Bytes; not set: it grows. */
-  HUB_KEEP_BYTES: positiveVariable.optional(),
-  /** A hard bound on the log's file: past it publishers are refused with `LOG_FULL`. Bytes; not set: the disk's end. */
-  HUB_MAX_BYTES: positiveVariable.optional(),
-  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
-});
+import { developmentKey, type KeySource, readKey } from "@orrery/tokens";
+import { type HubVariables, revokedFile } from "./environment.ts";
+import { watchRevocations } from "./watch-revocations.ts";
 
 export interface RunningHub {
   readonly url: string;
   stop(): Promise<void>;
 }
 
-/** Opens the log, then listens. `LOG_LOCKED` where another hub has the same directory. */
+/**
+ * Opens the log, then listens. `LOG_LOCKED` where another hub has the same directory, `CONFIG_INVALID` for files of keys or
+ * certificates that cannot be used.
+ */
 export async function startHubProcess(
-  environment: z.output<typeof HubEnvironment>,
+  environment: HubVariables,
   contracts: readonly Contract[],
   logger: Logger,
 ): Promise<RunningHub> {
-  const { HUB_HOST: host, HUB_PORT: port, HUB_DATA: data } = environment;
+  const { HUB_HOST: host, HUB_PORT: port, HUB_DATA: data, HUB_ORIGINS: origins } = environment;
   const { HUB_KEEP_DAYS: days, HUB_KEEP_BYTES: bytes, HUB_MAX_BYTES: maxBytes } = environment;
+  const keys = await keysOf(environment);
+  const tls = await tlsOf(environment);
   const log = await openSqliteLog({
     file: join(data, "events.db"),
     retention: {
@@ -45,24 +33,59 @@ export async function startHubProcess(
     },
     ...(maxBytes !== undefined && { maxBytes }),
   });
+  let revocations: Awaited<ReturnType<typeof watchRevocations>> | undefined;
   try {
-    const hub = createHub({ contracts, log, logger });
+    const hub = createHub({
+      contracts,
+      log,
+      logger,
+      ...(keys !== undefined && { keys }),
+      ...(tls !== undefined && { tls }),
+      ...(origins !== undefined && { origins }),
+    });
+    // Before it listens, so that nobody slips in.
+    if (keys !== undefined) {
+      revocations = await watchRevocations(revokedFile(environment), (one) => hub.revoke(one), logger);
+    }
     const url = await hub.listen({ host, port });
     const names = contracts.map(({ name, version }) => `${name}@${version}`);
-    logger.info(
-      { url, data, contracts: names, epoch: log.epoch, head: log.head, mode: "open" },
-      "the hub listens",
-    );
+    const mode = keys === undefined ? "open" : "tokens";
+    logger.info({ url, data, contracts: names, epoch: log.epoch, head: log.head, mode }, "the hub listens");
+    if (!isLoopback(host) && tls === undefined) {
+      logger.warn(
+        { url },
+        "tokens and events are not encrypted on the way: set HUB_TLS_CERT and HUB_TLS_KEY",
+      );
+    }
     return {
       url,
       async stop() {
+        await revocations?.stop();
         await hub.close();
         await log.close();
         logger.info({ head: log.head }, "the hub has stopped");
       },
     };
   } catch (error) {
+    await revocations?.stop();
     await log.close();
     throw error;
+  }
+}
+
+async function keysOf(environment: HubVariables): Promise<KeySource | undefined> {
+  const { HUB_KEY: file, HUB_JWKS_URL: jwksUrl, ORRERY_DEV_KEY: developmentFile } = environment;
+  if (file !== undefined) return readKey(file);
+  if (jwksUrl !== undefined) return { jwksUrl };
+  return developmentFile === undefined ? undefined : developmentKey(developmentFile);
+}
+
+async function tlsOf({ HUB_TLS_CERT: certFile, HUB_TLS_KEY: keyFile }: HubVariables) {
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  try {
+    return { cert: await readFile(certFile, "utf8"), key: await readFile(keyFile, "utf8") };
+  } catch (error) {
+    const detail = `HUB_TLS_CERT or HUB_TLS_KEY cannot be read: ${(error as Error).message}`;
+    throw new OrreryError("CONFIG_INVALID", { detail });
   }
 }

@@ -1,7 +1,8 @@
 import { parcels } from "@orrery/contracts/parcels";
 import { readEnvironment, runProcess } from "@orrery/process";
 import pino from "pino";
-import { HubEnvironment, startHubProcess } from "./hub-process.ts";
+import { HubEnvironment } from "./environment.ts";
+import { startHubProcess } from "./hub-process.ts";
 
 await runProcess("hub", async () => {
   const environment = readEnvironment(HubEnvironment);

@@ -1,22 +1,33 @@
 // What the README and docs/protocol.md show is tried here, as it stands.
 import { execFile } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { errors } from "@orrery/contracts";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { connect } from "@orrery/satellite";
+import { developmentKey, tokenSource } from "@orrery/tokens";
 import { WebSocket } from "ws";
+import { temporaryDirectory } from "./hub-child.ts";
+import { runOrrery } from "./orrery-child.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 const blocks = (text: string, language: string) =>
   [...text.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g"))].map(([, block = ""]) => block);
 
 it("the README's first satellite runs", async () => {
-  const [first = ""] = blocks(await readFile(path("../../../README.md"), "utf8"), "ts");
-  await using hub = await startHub({ contracts: [parcels] });
-  const driver = connect(parcels, { url: hub.url, role: "driver", id: "d1" });
+  const readme = await readFile(path("../../../README.md"), "utf8");
+  const [first = ""] = blocks(readme, "ts");
+  const [, words = ""] =
+    /TOKEN=\$\(npx orrery (.*)\) npx tsx --conditions=@orrery\/source first\.ts/.exec(readme) ?? [];
+  await using directory = await temporaryDirectory();
+  const keyFile = join(directory.path, ".orrery/dev-key.json");
+  const { stdout: token } = await runOrrery(words.split(" "), { cwd: directory.path });
+  await using hub = await startHub({ contracts: [parcels], keys: await developmentKey(keyFile) });
+  const tokens = await tokenSource({ ORRERY_DEV_KEY: keyFile }, parcels.name);
+  const driver = connect(parcels, { url: hub.url, ...tokens.credentialsOf({ role: "driver", id: "d1" }) });
   driver.on("pickup", async (parcel) => {
     await driver.emit("delivered", { ...parcel, driverId: "d1", deliveredAt: new Date().toISOString() });
   });
@@ -27,12 +38,11 @@ it("the README's first satellite runs", async () => {
   const out = path("../out/readme");
   await mkdir(out, { recursive: true });
   await writeFile(`${out}/first.ts`, first.replace("http://127.0.0.1:4170", hub.url));
-  const running = promisify(execFile)(process.execPath, [
-    "--conditions=@orrery/source",
-    "--import",
-    "tsx",
-    `${out}/first.ts`,
-  ]);
+  const running = promisify(execFile)(
+    process.execPath,
+    ["--conditions=@orrery/source", "--import", "tsx", `${out}/first.ts`],
+    { env: { PATH: process.env.PATH, TOKEN: token.trim() } },
+  );
   let output = "";
   const thanked = new Promise<void>((resolve) => {
     running.child.stdout?.on("data", (chunk) => {

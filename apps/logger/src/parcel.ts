@@ -1,6 +1,6 @@
 import type { EventName, HistoryEntry } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
-import { connect } from "@orrery/satellite";
+import { type Credentials, connect } from "@orrery/satellite";
 import { lineOf } from "./line.ts";
 
 /**
@@ -9,19 +9,23 @@ import { lineOf } from "./line.ts";
  */
 export async function printParcel({
   hubUrl,
-  loggerId,
+  credentials,
   parcelId,
   print,
   signal,
 }: {
   readonly hubUrl: string;
-  readonly loggerId: string;
+  readonly credentials: Credentials<Parcels>;
   readonly parcelId: string;
   readonly print: (lines: string) => void;
   readonly signal: AbortSignal;
 }): Promise<void> {
   print(`What parcel ${parcelId} went through, from the hub at ${hubUrl}`);
-  const satellite = connect(parcels, { url: hubUrl, role: "logger", id: loggerId });
+  const satellite = connect(parcels, {
+    url: hubUrl,
+    ...credentials,
+    onError: (error) => print(String(error)),
+  });
   signal.addEventListener("abort", () => void satellite.close());
   try {
     const lines = parcelLines(await satellite.history(parcelId));

@@ -1,6 +1,6 @@
-import type { Cursor, EventName } from "@orrery/contracts";
+import { type Cursor, type EventName, OrreryError } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
-import { connect, type Following } from "@orrery/satellite";
+import { type Credentials, connect, type Following } from "@orrery/satellite";
 import { openEventFile } from "./event-file.ts";
 import { lineOf } from "./line.ts";
 
@@ -11,13 +11,13 @@ import { lineOf } from "./line.ts";
  */
 export async function startLogger({
   hubUrl,
-  loggerId,
+  credentials,
   file,
   print,
   onFault,
 }: {
   readonly hubUrl: string;
-  readonly loggerId: string;
+  readonly credentials: Credentials<Parcels>;
   /** Made, with its directory, where it is not there. `<file>.epoch` is written beside it. */
   readonly file: string;
   /** Called once for all lines of a turn, without the last line feed. */
@@ -38,8 +38,7 @@ export async function startLogger({
   let isStopping = false;
   const satellite = connect(parcels, {
     url: hubUrl,
-    role: "logger",
-    id: loggerId,
+    ...credentials,
     onStatus(status, reason) {
       if (status === "online") print("connected");
       if (status === "offline") print("connection lost, reconnecting");
@@ -47,7 +46,10 @@ export async function startLogger({
       print(`refused: ${reason?.code}`);
       onFault(reason);
     },
-    onError: onFault,
+    onError(error) {
+      if (isOfToken(error)) print(error.message);
+      else onFault(error);
+    },
     onGap({ reason, after, until }) {
       if (reason === "epoch") {
         print("The hub has another log now: all that it has kept is written after what was there.");
@@ -91,6 +93,10 @@ export async function startLogger({
     },
   };
 }
+
+/** There is no new token for now: the satellite asks again, and is refused when the one that it has is over. */
+const isOfToken = (error: unknown): error is OrreryError =>
+  error instanceof OrreryError && error.code === "TOKEN_UNAVAILABLE";
 
 /** The name under which the hub keeps the logger's cursor. */
 const followerName = "events-file";

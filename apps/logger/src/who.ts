@@ -1,6 +1,6 @@
 import { ownRooms, type SatelliteStatus } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
-import { connect } from "@orrery/satellite";
+import { type Credentials, connect } from "@orrery/satellite";
 
 /**
  * Asks the hub who is connected and prints it, instead of following events. Waits for the hub until `signal` is aborted;
@@ -8,19 +8,19 @@ import { connect } from "@orrery/satellite";
  */
 export async function printWho({
   hubUrl,
-  loggerId,
+  credentials,
   role,
   print,
   signal,
 }: {
   readonly hubUrl: string;
-  readonly loggerId: string;
+  readonly credentials: Credentials<Parcels>;
   readonly role: Parcels["roles"][number] | "all";
   readonly print: (lines: string) => void;
   readonly signal: AbortSignal;
 }): Promise<void> {
   print(`Who is connected to the hub at ${hubUrl}`);
-  const satellite = connect(parcels, { url: hubUrl, role: "logger", id: loggerId });
+  const satellite = connect(parcels, { url: hubUrl, ...credentials });
   signal.addEventListener("abort", () => void satellite.close());
   try {
     const wanted = (await satellite.who()).filter((one) => role === "all" || one.role === role);

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
-import { mkdir, symlink } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { runMain } from "@orrery/process/testing";
+import { developmentKey, signToken } from "@orrery/tokens";
 import { publish } from "./publisher.ts";
 import { temporaryFile } from "./temporary-file.ts";
 
@@ -50,6 +51,35 @@ describe("the logger's process", () => {
     };
     expect(await lineWith({ FORCE_COLOR: "1" }, "forced")).toContain("\u001b[36mpickup");
     expect(await lineWith({}, "plain")).toMatch(/^\d\d:\d\d:\d\d\.\d{3} pickup {6}p-0 vendor:acme$/);
+  });
+
+  it("shows who it is by a token of its own making, or by one in a file", async () => {
+    await using file = await temporaryFile();
+    const keyFile = `${file.directory}/key.json`;
+    const key = await developmentKey(keyFile);
+    await using hub = await startHub({ contracts: [parcels], keys: key });
+    const claims = { satellite: "logger:l7", contract: parcels.name, lifetimeMs: 60_000 };
+    await writeFile(`${file.directory}/token`, await signToken(key, claims));
+    const env = { HUB_URL: hub.url, LOGGER_FILE: file.path };
+    await using own = runMain(main, { ...env, ORRERY_DEV_KEY: keyFile });
+    await using given = runMain(main, {
+      ...env,
+      LOGGER_FILE: `${file.path}-2`,
+      SATELLITE_TOKEN_FILE: `${file.directory}/token`,
+    });
+    await own.lines.seen(/^connected$/);
+    await given.lines.seen(/^connected$/);
+    await using parcel = runMain(main, { ...env, ORRERY_DEV_KEY: keyFile, LOGGER_PARCEL: "p-1" });
+    expect(await parcel.ended).toBe(0);
+  });
+
+  it("ends with code 78 where its one token is somebody else's", async () => {
+    await using file = await temporaryFile();
+    const claims = { satellite: "vendor:acme", contract: parcels.name, lifetimeMs: 60_000 };
+    const token = await signToken(await developmentKey(`${file.directory}/key.json`), claims);
+    await using logger = runMain(main, { SATELLITE_TOKEN: token, LOGGER_FILE: file.path });
+    expect(await logger.ended).toBe(78);
+    expect(logger.lines.all.join()).toContain("vendor:acme's, and logger:acme needs one");
   });
 
   onLinux("ends with code 1 and says why when the file cannot be written", async () => {

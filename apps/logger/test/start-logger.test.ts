@@ -16,7 +16,7 @@ async function logger(hubUrl: string, file: string) {
   const faults: unknown[] = [];
   const running = await startLogger({
     hubUrl,
-    loggerId: "logger",
+    credentials: { role: "logger", id: "logger" },
     file,
     print: (text) => lines.print(stripVTControlCharacters(text)),
     onFault: (error) => faults.push(error),

@@ -27,7 +27,13 @@ describe("who is connected", () => {
     const lines = new Lines();
     const print = lines.print;
     const { signal } = new AbortController();
-    await printWho({ hubUrl: hub.url, loggerId: "l", role: "driver", print, signal });
+    await printWho({
+      hubUrl: hub.url,
+      credentials: { role: "logger", id: "l" },
+      role: "driver",
+      print,
+      signal,
+    });
     expect(lines.all.slice(1)).toEqual(["No driver."]);
   });
 

@@ -16,14 +16,17 @@ const places: Choices<{ readonly city: string; readonly state: string }> = [
   { city: "recife", state: "PE" },
 ];
 
-/** Orders without end. `random` gives numbers from 0 to below 1, as `Math.random` does. */
-export function* madeUpOrders(random: () => number = Math.random): Generator<Parcel, never> {
+/** Orders without end. `random` gives numbers from 0 to below 1, as `Math.random` does. `vendorIds`: whose orders. */
+export function* madeUpOrders(
+  random: () => number = Math.random,
+  vendorIds: Choices<string> = vendors,
+): Generator<Parcel, never> {
   const oneOf = <T>(choices: Choices<T>): T => choices[Math.floor(random() * choices.length)] ?? choices[0];
   for (;;) {
     const number = Math.floor(random() * 2 ** 48);
     yield {
       parcelId: `p-${number.toString(16).padStart(12, "0")}`,
-      vendorId: oneOf(vendors),
+      vendorId: oneOf(vendorIds),
       customer: { name: oneOf(names), ...oneOf(places) },
     };
   }

@@ -2,7 +2,10 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { DataOut, OrreryError, ReceiptOf } from "@orrery/contracts";
 import { type Parcel, type Parcels, parcels } from "@orrery/contracts/parcels";
-import { connect, type Satellite, type Status } from "@orrery/satellite";
+import { type Credentials, connect, type Satellite, type Status } from "@orrery/satellite";
+
+/** How the vendor with an id shows who it is. */
+export type CredentialsOf = (vendorId: string) => Credentials<Parcels>;
 
 /**
  * Many vendors in one process. The contract lets a vendor say its own pickups only, so each has a satellite, connected
@@ -10,6 +13,7 @@ import { connect, type Satellite, type Status } from "@orrery/satellite";
  */
 export class Vendors {
   readonly #hubUrl: string;
+  readonly #credentialsOf: CredentialsOf;
   readonly #outbox: string;
   readonly #print: (line: string) => void;
   readonly #satellites = new Map<string, Satellite<Parcels>>();
@@ -19,14 +23,17 @@ export class Vendors {
   /** `outbox`: a directory, with a file for each vendor that waits for a receipt. */
   constructor({
     hubUrl,
+    credentialsOf,
     outbox,
     print,
   }: {
     readonly hubUrl: string;
+    readonly credentialsOf: CredentialsOf;
     readonly outbox: string;
     readonly print: (line: string) => void;
   }) {
     this.#hubUrl = hubUrl;
+    this.#credentialsOf = credentialsOf;
     this.#outbox = outbox;
     this.#print = print;
   }
@@ -67,8 +74,7 @@ export class Vendors {
   #connect(vendorId: string): Satellite<Parcels> {
     return connect(parcels, {
       url: this.#hubUrl,
-      role: "vendor",
-      id: vendorId,
+      ...this.#credentialsOf(vendorId),
       onStatus: (status, reason) => this.#follow(vendorId, status, reason),
       outbox: { file: join(this.#outbox, `${vendorId}${suffix}`) },
       onError: (error) => this.#print(`vendor ${vendorId}: ${String(error)}`),

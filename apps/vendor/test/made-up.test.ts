@@ -30,6 +30,11 @@ describe("made-up orders", () => {
     ]);
   });
 
+  it("are of one vendor where that is asked for", () => {
+    const orders = madeUpOrders(randomFrom(7), ["globex"]);
+    for (let count = 0; count < 20; count += 1) expect(orders.next().value.vendorId).toBe("globex");
+  });
+
   it("are the same for the same randomness", () => {
     expect(take(3, 7)).toEqual(take(3, 7));
     expect(take(3, 7)).not.toEqual(take(3, 8));

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
 import { runMain } from "@orrery/process/testing";
+import { connect } from "@orrery/satellite";
 import { observe } from "@orrery/satellite/testing";
+import { developmentKey, signToken, tokenSource } from "@orrery/tokens";
 
 const main = new URL("../src/main.ts", import.meta.url);
 
@@ -105,6 +107,34 @@ describe("the vendor's process", () => {
     await using observer = observe(parcels, hub.url, "logger");
     await observer.hears(2); // the one that waited, and the new run's own first one
     expect(new Set(observer.keysOf("pickup")).size).toBe(2);
+  });
+
+  it("shows who each vendor is by tokens of its own making", async () => {
+    const keyFile = join(directory, "key.json");
+    await using hub = await startHub({ contracts: [parcels], keys: await developmentKey(keyFile) });
+    const env = { HUB_URL: hub.url, VENDOR_ORDERS: "none", VENDOR_INTERVAL_MS: "5" };
+    await using vendor = run({ ...env, ORRERY_DEV_KEY: keyFile });
+    const tokens = await tokenSource({ ORRERY_DEV_KEY: keyFile }, parcels.name);
+    const credentials = tokens.credentialsOf({ role: "logger", id: "l" });
+    const logger = connect(parcels, { url: hub.url, ...credentials, from: "start" });
+    const vendors = new Set<string>();
+    await new Promise<void>((resolve) => {
+      logger.on("pickup", ({ vendorId }) => {
+        if (vendors.add(vendorId).size === 2) resolve();
+      });
+    });
+    await logger.close();
+    expect(vendor.lines.matching(/refused/)).toEqual([]);
+  });
+
+  it("is one vendor by its one token, and says which other one an order file asks for", async () => {
+    const claims = { satellite: "vendor:acme", contract: parcels.name, lifetimeMs: 60_000 };
+    const token = await signToken(await developmentKey(join(directory, "key.json")), claims);
+    await using made = run({ SATELLITE_TOKEN: token, VENDOR_ORDERS: "none", HUB_URL: "http://127.0.0.1:9" });
+    await made.lines.seen(/^Making up an order/);
+    await using replayed = run({ SATELLITE_TOKEN: token });
+    expect(await replayed.ended).toBe(78);
+    expect(replayed.lines.all.join()).toMatch(/is vendor:acme's, and vendor:\w+ needs one/);
   });
 
   it("ends with code 78 and says which file when the one it was given is not there", async () => {

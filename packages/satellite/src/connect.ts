@@ -36,6 +36,7 @@ import { parser } from "@orrery/contracts/packet-text";
 import { io } from "socket.io-client";
 import { openOutboxStore } from "#outbox-store";
 import type { AnswerHandler, AnswerHandlerOf, Answering, AnswerOptions } from "./answerer.ts";
+import { backoffMs } from "./backoff.ts";
 import { type Connection, type ConnectionInput, type Status, step } from "./connection.ts";
 import { Follower, type FollowHandler } from "./follower.ts";
 import type { Handler } from "./handlers.ts";
@@ -45,15 +46,17 @@ import type { OutboxOptions } from "./outbox-store.ts";
 import { Presence, type PresenceHandlers, type Watching } from "./presence.ts";
 import { type Answers, type AskManyOptions, type AskOneOptions, Questions } from "./questions.ts";
 import { type SayOptions, Speaker } from "./speaker.ts";
+import type { Credentials } from "./token.ts";
+import { TokenKeeper, tokenUnavailable } from "./token-keeper.ts";
 import type { WorkHandlerOf, Working, WorkOptions } from "./work-context.ts";
 import { Worker, type WorkHandler } from "./worker.ts";
 
-export interface ConnectOptions<C extends Contract> {
+/** Where the hub is, who the satellite is, and how it is to behave. */
+export type ConnectOptions<C extends Contract> = SatelliteOptions & Credentials<C>;
+
+export interface SatelliteOptions {
   /** Where the hub is: `http://127.0.0.1:4170`. */
   readonly url: string;
-  readonly role: RoleOf<C>;
-  /** `[A-Za-z0-9][A-Za-z0-9._-]{0,63}`. With the role it gives the satellite its rooms, `vendor:acme` and `satellite:acme`. */
-  readonly id: string;
   /** Hear only events in these rooms. Default: all that the role may hear. */
   readonly rooms?: readonly string[];
   /**
@@ -71,8 +74,9 @@ export interface ConnectOptions<C extends Contract> {
   /** Hears of every change of the status; `reason` is why the hub refused or closed the connection, or refused an `on`. */
   readonly onStatus?: (status: Status, reason?: OrreryError) => void;
   /**
-   * Hears of what a handler throws (`meta` is its event's), of a refused `on`, and of an outbox that cannot be kept.
-   * Default: `console.error`.
+   * Hears of what a handler throws (`meta` is its event's), of a refused `on`, of an outbox that cannot be kept, and, with
+   * `TOKEN_UNAVAILABLE`, of a token function that fails or gives what the hub refuses; it is asked again. Default:
+   * `console.error`.
    */
   readonly onError?: (error: unknown, meta?: Meta) => void;
   /** Hears of events that cannot be told any more: which, and why. Default: `console.warn`. */
@@ -241,8 +245,9 @@ export function connect<C extends Contract>(contract: C, options: ConnectOptions
 
 /** How long a question to the hub may take. Milliseconds. */
 const askMs = 10_000;
-/** Before a connection that the hub ended, or refused for now, is made again. Milliseconds. */
-const reconnectMs = 500;
+/** Before a connection that the hub ended, or refused for now, is made again; and before any further try. Milliseconds. */
+const firstReconnectMs = 500;
+const longestReconnectMs = 10_000;
 
 /** Messages that the hub answers, and that change nothing here. */
 type Question =
@@ -257,8 +262,10 @@ type Question =
   | "hub:who";
 
 class ConnectedSatellite<C extends Contract> implements Satellite<C> {
-  readonly #onStatus: ConnectOptions<C>["onStatus"];
+  readonly #onStatus: SatelliteOptions["onStatus"];
   readonly #socket: HubSocket;
+  /** Where there is a token function. */
+  readonly #tokens: TokenKeeper | undefined;
   readonly #speaker: Speaker;
   readonly #listener: Listener;
   readonly #onError: (error: unknown, meta?: Meta) => void;
@@ -271,16 +278,31 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   #ending: Promise<void> | undefined;
   #welcome: Welcome | undefined;
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Tries in a row that `#reconnectTimer` was for. */
+  #reconnects = 0;
+  /** Connections so far that are gone, made or not. */
+  #connectionsLost = 0;
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   constructor(contract: C, options: ConnectOptions<C>) {
-    const { url, role, id, rooms, from, outbox, outboxEvents, onStatus, onError, onGap } = options;
+    const { url, role, id, token, rooms, from, outbox, outboxEvents, onStatus, onError, onGap } = options;
     this.#onStatus = onStatus;
     this.#onError = onError ?? ((error) => console.error(error));
     this.#onGap = onGap ?? ((gap) => console.warn("events are missing", gap));
+    if (typeof token === "function") {
+      this.#tokens = new TokenKeeper({
+        give: token,
+        renew: (token) => this.#askOnce("hub:renew", { token }),
+        onError: this.#onError,
+      });
+    }
+    const identity = token === undefined ? { role, id } : { token };
     const store = outbox && openOutboxStore(outbox);
     this.#socket = io(`${url.replace(/\/$/, "")}/${contract.name}`, {
-      auth: { role, id, protocol: protocolVersion },
+      auth:
+        this.#tokens === undefined
+          ? { ...identity, protocol: protocolVersion }
+          : (send: (auth: object) => void) => void this.#showToken(send),
       transports: ["websocket", "polling"],
       tryAllTransports: true,
       forceNew: true,
@@ -602,8 +624,12 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   #attach(): void {
     const socket = this.#socket;
     socket.on("connect", () => this.#happened({ kind: "connected" }));
+    socket.io.on("close", () => {
+      this.#connectionsLost += 1;
+    });
     socket.on("hub:welcome", (welcome) => {
       this.#welcome = welcome;
+      this.#tokens?.begin();
       this.#listener.welcome();
       for (const follower of this.#followers.values()) follower.welcome();
       for (const worker of this.#workers.values()) worker.welcome(welcome); // before what is said under its claims
@@ -614,6 +640,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     });
     socket.on("disconnect", (reason) => {
       this.#welcome = undefined;
+      this.#tokens?.lose();
       this.#listener.lose();
       for (const follower of this.#followers.values()) follower.lose();
       for (const worker of this.#workers.values()) worker.lose();
@@ -624,7 +651,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     });
     socket.on("connect_error", (error) => {
       const told = (error as { data?: ErrorBody }).data;
-      if (told?.code !== undefined) this.#happened({ kind: "told", error: told, isHandshake: true });
+      if (told?.code !== undefined) this.#refused(told);
     });
     socket.on("hub:gap", (gap) => {
       if (gap.as === undefined && gap.group === undefined) this.#listener.skip(gap);
@@ -637,7 +664,30 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     socket.on("hub:claims", ({ group, claims }) => this.#workers.get(group)?.claims(claims));
     socket.on("hub:lost", ({ group, offsets }) => this.#workers.get(group)?.lost(offsets));
     socket.on("hub:unworked", ({ group, error }) => this.#workers.get(group)?.unworked(error));
-    socket.on("hub:close", (error) => this.#happened({ kind: "told", error, isHandshake: false }));
+    socket.on("hub:close", (error) => {
+      this.#happened({ kind: "told", error, isHandshake: false, hasNewToken: this.#tokens !== undefined });
+    });
+  }
+
+  /** Socket.IO asks at each connection; what comes when that is gone would go out a second time on the next one. */
+  async #showToken(send: (auth: object) => void): Promise<void> {
+    const connection = this.#connectionsLost;
+    try {
+      const token = await this.#tokens?.show();
+      if (connection === this.#connectionsLost) send({ token, protocol: protocolVersion });
+    } catch (error) {
+      if (connection !== this.#connectionsLost) return;
+      this.#socket.disconnect(); // a hub need not wait meanwhile
+      this.#happened({ kind: "no-token" });
+      this.#onError(error);
+    }
+  }
+
+  #refused(error: ErrorBody): void {
+    const hasNewToken = this.#tokens !== undefined;
+    this.#happened({ kind: "told", error, isHandshake: true, hasNewToken });
+    if (error.code === "TOKEN_EXPIRED" && hasNewToken)
+      this.#onError(tokenUnavailable(OrreryError.from(error)));
   }
 
   /** Socket.IO would send a late answer on the next connection, where it may answer something else. */
@@ -652,15 +702,21 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     const before = this.#connection;
     const [after, effect] = step(before, input);
     this.#connection = after;
-    if (effect === "reconnect") {
-      clearTimeout(this.#reconnectTimer);
-      this.#reconnectTimer = setTimeout(() => this.#socket.connect(), reconnectMs);
-    }
+    if (input.kind === "connected") this.#reconnects = 0;
+    if (effect === "reconnect") this.#reconnect();
     if (effect === "end") this.#end();
     if (after.status !== before.status) this.#onStatus?.(after.status, after.reason);
   }
 
+  #reconnect(): void {
+    this.#reconnects += 1;
+    clearTimeout(this.#reconnectTimer);
+    const ms = backoffMs(this.#reconnects, firstReconnectMs, longestReconnectMs);
+    this.#reconnectTimer = setTimeout(() => this.#socket.connect(), ms);
+  }
+
   #end(): void {
+    this.#tokens?.end();
     clearTimeout(this.#reconnectTimer);
     const ended = this.#ended();
     this.#questions.end(ended);

@@ -21,8 +21,15 @@ export type ConnectionInput =
   | { readonly kind: "not-listening"; readonly reason: OrreryError }
   /** `isByHub`: the hub ended it on purpose, and Socket.IO's client will not reconnect by itself. */
   | { readonly kind: "disconnected"; readonly isByHub: boolean }
-  /** The hub's `hub:close`, or its refusal of the handshake. */
-  | { readonly kind: "told"; readonly error: ErrorBody; readonly isHandshake: boolean }
+  /** There is no token to connect with, for now. */
+  | { readonly kind: "no-token" }
+  /** The hub's `hub:close`, or its refusal of the handshake. `hasNewToken`: for the next connection. */
+  | {
+      readonly kind: "told";
+      readonly error: ErrorBody;
+      readonly isHandshake: boolean;
+      readonly hasNewToken: boolean;
+    }
   | { readonly kind: "closed" };
 
 /** What to do after a step: `reconnect` where Socket.IO's client will not do so itself, `end` for good. */
@@ -44,9 +51,12 @@ export function step(before: Connection, input: ConnectionInput): readonly [Conn
       const after = { ...before, status: "offline" } as const;
       return [after, input.isByHub ? "reconnect" : "none"];
     }
+    case "no-token":
+      return [before, "reconnect"];
     case "told": {
       const reason = OrreryError.from(input.error);
-      if (!reason.retryable) return [{ status: "refused", reason }, "end"];
+      const mayReturn = reason.retryable || (reason.code === "TOKEN_EXPIRED" && input.hasNewToken);
+      if (!mayReturn) return [{ status: "refused", reason }, "end"];
       return [{ ...before, reason }, input.isHandshake ? "reconnect" : "none"];
     }
     case "closed":

@@ -10,6 +10,7 @@ import {
   type Meta,
   OrreryError,
 } from "@orrery/contracts";
+import { backoffMs, pause } from "./backoff.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
 
@@ -182,7 +183,7 @@ export class Follower {
     const [, , meta] = entry;
     this.#options.onError(error, { ...meta, attempt });
     if (attempt >= this.#options.attempts) return this.#park(meta, attempt, error);
-    await this.#backoff(attempt);
+    await pause(backoffMs(attempt, this.#options.backoffMs, longestBackoffMs), this.#ending.signal);
     return this.#handle(entry, attempt + 1);
   }
 
@@ -190,20 +191,5 @@ export class Follower {
     this.#outcomes.delete(offset); // a redrive hands it out again
     this.#olderOutcomes.delete(offset);
     return { offset, attempts, error: error instanceof Error ? error.message : String(error) };
-  }
-
-  /** Twice as long each time, with up to a quarter less by chance, so that failures that began together part. */
-  #backoff(attempt: number): Promise<void> {
-    const { signal } = this.#ending;
-    const longestMs = Math.min(this.#options.backoffMs * 2 ** (attempt - 1), longestBackoffMs);
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, longestMs * (1 - Math.random() / 4));
-      signal.addEventListener("abort", done);
-    });
   }
 }

@@ -6,12 +6,14 @@ export {
   type FollowOptions,
   type HandlerOf,
   type Satellite,
+  type SatelliteOptions,
 } from "./connect.ts";
 export type { Status } from "./connection.ts";
 export type { OutboxOptions } from "./outbox-store.ts";
 export type { PresenceHandlers, Watching } from "./presence.ts";
 export type { Answers, AskManyOptions, AskOneOptions, AskOptions } from "./questions.ts";
 export type { SayOptions } from "./speaker.ts";
+export type { Credentials, Token } from "./token.ts";
 export {
   DeadError,
   type ReceiptsOf,

@@ -5,7 +5,7 @@ import { parcels } from "@orrery/contracts/parcels";
 import { openSqliteLog } from "@orrery/event-log";
 import { createHub } from "@orrery/hub-core";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
-import { type ConnectOptions, connect, type Satellite, type Status } from "../src/index.ts";
+import { connect, type Satellite, type SatelliteOptions, type Status } from "../src/index.ts";
 
 type Parcels = typeof parcels;
 const parcel = (parcelId: string, vendorId = "acme") => ({
@@ -21,12 +21,7 @@ async function temporaryDirectory() {
 }
 
 /** A satellite that is closed at the end of its test. */
-function satellite(
-  hub: { url: string },
-  role: string,
-  id: string,
-  options: Partial<ConnectOptions<Parcels>> = {},
-) {
+function satellite(hub: { url: string }, role: string, id: string, options: Partial<SatelliteOptions> = {}) {
   const made = connect(parcels, { url: hub.url, role: role as never, id, ...options });
   return Object.assign(made, { [Symbol.asyncDispose]: () => made.close({ drainMs: 0 }) });
 }
@@ -59,7 +54,7 @@ function ear(of: Satellite<Parcels>, ...events: (keyof Parcels["events"])[]) {
 function statuses() {
   const seen: [Status, string | undefined][] = [];
   let wake: () => void = () => undefined;
-  const onStatus: ConnectOptions<Parcels>["onStatus"] = (status, reason) => {
+  const onStatus: SatelliteOptions["onStatus"] = (status, reason) => {
     seen.push([status, reason?.code]);
     wake();
   };

@@ -16,9 +16,13 @@ const input: fc.Arbitrary<ConnectionInput> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .tuple(fc.constantFrom(...codes), fc.boolean())
-      .map(([code, isHandshake]) => ({ kind: "told", error: errorBody(code), isHandshake }) as const),
+      .tuple(fc.constantFrom(...codes, "TOKEN_EXPIRED" as const), fc.boolean(), fc.boolean())
+      .map(
+        ([code, isHandshake, hasNewToken]) =>
+          ({ kind: "told", error: errorBody(code), isHandshake, hasNewToken }) as const,
+      ),
   },
+  { weight: 1, arbitrary: fc.constant({ kind: "no-token" } as const) },
   { weight: 1, arbitrary: fc.constant({ kind: "closed" } as const) },
 );
 const isFinal = ({ status }: Connection) => status === "refused" || status === "closed";
@@ -41,7 +45,9 @@ it("whatever happens to a connection, it ends once and for good, has a reason wh
         if (after.status === "connecting") expect(before.status).toBe("connecting");
         if (effect !== "reconnect") continue;
         const isUnseen =
-          (one.kind === "disconnected" && one.isByHub) || (one.kind === "told" && one.isHandshake);
+          (one.kind === "disconnected" && one.isByHub) ||
+          (one.kind === "told" && one.isHandshake) ||
+          one.kind === "no-token";
         expect([isUnseen, isFinal(after)]).toEqual([true, false]);
       }
       expect(ends).toBe(isFinal(now) ? 1 : 0);

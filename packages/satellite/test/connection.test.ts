@@ -1,11 +1,11 @@
 import { errorBody, OrreryError } from "@orrery/contracts";
 import { type Connection, type ConnectionInput, type Status, step } from "../src/connection.ts";
 
-const told = (code: "HUB_CLOSING" | "PACKET_INVALID", isHandshake: boolean): ConnectionInput => ({
-  kind: "told",
-  error: errorBody(code),
-  isHandshake,
-});
+const told = (
+  code: "HUB_CLOSING" | "PACKET_INVALID" | "TOKEN_EXPIRED",
+  isHandshake: boolean,
+  hasNewToken = false,
+): ConnectionInput => ({ kind: "told", error: errorBody(code), isHandshake, hasNewToken });
 const inputs = {
   connected: { kind: "connected" },
   "listening to what it asked for": { kind: "listening" },
@@ -16,6 +16,11 @@ const inputs = {
   "refused for now": told("HUB_CLOSING", true),
   "told to stay away": told("PACKET_INVALID", false),
   "refused for good": told("PACKET_INVALID", true),
+  "told that its token has run out": told("TOKEN_EXPIRED", false),
+  "refused for an old token": told("TOKEN_EXPIRED", true),
+  "told that its token has run out, with a new one": told("TOKEN_EXPIRED", false, true),
+  "refused for an old token, with a new one": told("TOKEN_EXPIRED", true, true),
+  "without a token": { kind: "no-token" },
   closed: { kind: "closed" },
 } as const satisfies Record<string, ConnectionInput>;
 
@@ -34,6 +39,11 @@ const table: Record<
     "refused for now": ["connecting", "reconnect"],
     "told to stay away": ["refused", "end"],
     "refused for good": ["refused", "end"],
+    "told that its token has run out": ["refused", "end"],
+    "refused for an old token": ["refused", "end"],
+    "told that its token has run out, with a new one": ["connecting", "none"],
+    "refused for an old token, with a new one": ["connecting", "reconnect"],
+    "without a token": ["connecting", "reconnect"],
     closed: ["closed", "end"],
   },
   online: {
@@ -46,6 +56,11 @@ const table: Record<
     "refused for now": ["online", "reconnect"],
     "told to stay away": ["refused", "end"],
     "refused for good": ["refused", "end"],
+    "told that its token has run out": ["refused", "end"],
+    "refused for an old token": ["refused", "end"],
+    "told that its token has run out, with a new one": ["online", "none"],
+    "refused for an old token, with a new one": ["online", "reconnect"],
+    "without a token": ["online", "reconnect"],
     closed: ["closed", "end"],
   },
   "not-listening": {
@@ -58,6 +73,11 @@ const table: Record<
     "refused for now": ["not-listening", "reconnect"],
     "told to stay away": ["refused", "end"],
     "refused for good": ["refused", "end"],
+    "told that its token has run out": ["refused", "end"],
+    "refused for an old token": ["refused", "end"],
+    "told that its token has run out, with a new one": ["not-listening", "none"],
+    "refused for an old token, with a new one": ["not-listening", "reconnect"],
+    "without a token": ["not-listening", "reconnect"],
     closed: ["closed", "end"],
   },
   offline: {
@@ -70,6 +90,11 @@ const table: Record<
     "refused for now": ["offline", "reconnect"],
     "told to stay away": ["refused", "end"],
     "refused for good": ["refused", "end"],
+    "told that its token has run out": ["refused", "end"],
+    "refused for an old token": ["refused", "end"],
+    "told that its token has run out, with a new one": ["offline", "none"],
+    "refused for an old token, with a new one": ["offline", "reconnect"],
+    "without a token": ["offline", "reconnect"],
     closed: ["closed", "end"],
   },
 };
@@ -87,6 +112,14 @@ it.each(cases)("a satellite that is $status and then $input is $after, and does:
 it.each(["refused", "closed"] as const)("nothing changes a satellite that is %s", (status) => {
   for (const input of Object.values(inputs)) expect(step({ status }, input)).toEqual([{ status }, "none"]);
 });
+
+it.each(["TOKEN_REVOKED", "TOKEN_INVALID", "TOKEN_OF_ANOTHER"] as const)(
+  "no new token helps against %s",
+  (code) => {
+    const input = { kind: "told", error: errorBody(code), isHandshake: true, hasNewToken: true } as const;
+    expect(step({ status: "connecting" }, input)).toMatchObject([{ status: "refused" }, "end"]);
+  },
+);
 
 it("the reason of the last goodbye is kept until the next connection", () => {
   const [toldSo] = step({ status: "online" }, inputs["told to come back"]);

@@ -34,6 +34,10 @@ export const refused = (code: ErrorCode): Refused => ({ ok: false, error: errorB
 export class FakeHub implements AsyncDisposable {
   epoch = "e";
   limits: WireLimits = { eventBytes: 131_072, batchEvents: 1_000, messageBytes: 1_048_576 };
+  /** What each handshake said, as far as it came to that. */
+  readonly handshakes: Record<string, unknown>[] = [];
+  /** What it refuses the handshakes that come next with, in their order. */
+  readonly refusals: ErrorCode[] = [];
   /** What it says is lost of the claims that a satellite lists. */
   lost: readonly number[] = [];
   readonly answers: Answers = {
@@ -54,11 +58,16 @@ export class FakeHub implements AsyncDisposable {
   readonly #heard: { readonly name: string; readonly request: any }[] = [];
   #waiting: (() => void)[] = [];
   #socket: Socket | undefined;
+  #newest: Socket["conn"] | undefined;
   #head = 100;
 
   static async start(): Promise<FakeHub> {
     const hub = new FakeHub();
     await hub.#listen(0);
+    hub.#io.engine.on("connection", (connection: Socket["conn"]) => {
+      hub.#newest = connection;
+    });
+    hub.#io.of("/parcels").use((socket, next) => next(hub.#admit(socket)));
     hub.#io.of("/parcels").on("connection", (socket) => hub.#serve(socket));
     return hub;
   }
@@ -69,6 +78,16 @@ export class FakeHub implements AsyncDisposable {
 
   get #port(): number {
     return (this.#http.address() as AddressInfo).port;
+  }
+
+  /** How many satellites are connected, or have not said yet who they are. */
+  get connections(): number {
+    return this.#io.engine.clientsCount;
+  }
+
+  /** Ends the newest of them. */
+  cutNewest(): void {
+    this.#newest?.close();
   }
 
   /** The requests of that name so far. */
@@ -130,17 +149,39 @@ export class FakeHub implements AsyncDisposable {
     this.#socket?.conn.close();
   }
 
+  /** Says why, then ends the connection for good, as the hub does with a code that is not retryable. */
+  dismiss(code: ErrorCode): void {
+    this.say("hub:close", errorBody(code));
+    this.#socket?.disconnect(true);
+  }
+
+  /** Resolves when there were so many handshakes. */
+  async meets(count: number): Promise<void> {
+    while (this.handshakes.length < count) await new Promise<void>((wake) => this.#waiting.push(wake));
+  }
+
+  #admit(socket: Socket): Error | undefined {
+    this.handshakes.push(socket.handshake.auth);
+    this.#wake();
+    const code = this.refusals.shift();
+    return code && Object.assign(new Error(code), { data: errorBody(code) });
+  }
+
   #serve(socket: Socket): void {
     this.#socket = socket;
     socket.onAny((name: string, request: unknown, ack?: (reply: unknown) => void) => {
       const answer = this.answers[name]?.(request);
       if (answer !== undefined) ack?.(answer);
       this.#heard.push({ name, request });
-      for (const wake of this.#waiting.splice(0)) wake();
+      this.#wake();
     });
     const { limits } = this;
     const contract = { name: "parcels", version: "1.0.0" };
     socket.emit("hub:welcome", { contract, satellite: {}, cursor: `${this.epoch}:0`, limits });
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   async #listen(port: number): Promise<void> {

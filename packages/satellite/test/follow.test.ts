@@ -1,14 +1,14 @@
 import type { Meta } from "@orrery/contracts";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
-import { type ConnectOptions, connect, type FollowOptions, type Satellite } from "../src/index.ts";
+import { connect, type FollowOptions, type Satellite, type SatelliteOptions } from "../src/index.ts";
 import { FlakyProxy } from "./flaky-proxy.ts";
 import { gate, until } from "./waiting.ts";
 
 type Parcels = typeof parcels;
 const start = (options: object = {}) => startHub({ contracts: [parcels], ...options });
 
-function satellite(url: string, role: string, id: string, options: Partial<ConnectOptions<Parcels>> = {}) {
+function satellite(url: string, role: string, id: string, options: Partial<SatelliteOptions> = {}) {
   const made = connect(parcels, { url, role: role as never, id, ...options });
   return Object.assign(made, { [Symbol.asyncDispose]: () => made.close({ drainMs: 0 }) });
 }

@@ -1,11 +1,11 @@
 import type { Gap, Meta } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
-import { type ConnectOptions, connect, type Satellite } from "../src/index.ts";
+import { connect, type Satellite, type SatelliteOptions } from "../src/index.ts";
 import { FlakyProxy } from "./flaky-proxy.ts";
 import { until } from "./waiting.ts";
 
-function satellite(url: string, role: string, id: string, options: Partial<ConnectOptions<Parcels>> = {}) {
+function satellite(url: string, role: string, id: string, options: Partial<SatelliteOptions> = {}) {
   const made = connect(parcels, { url, role: role as never, id, ...options });
   return Object.assign(made, { [Symbol.asyncDispose]: () => made.close({ drainMs: 0 }) });
 }

@@ -1,7 +1,7 @@
 import type { Meta } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
-import { type ConnectOptions, connect, type Satellite } from "../src/index.ts";
+import { connect, type Satellite, type SatelliteOptions } from "../src/index.ts";
 import { FlakyProxy, randomOf } from "./flaky-proxy.ts";
 import { turn, until } from "./waiting.ts";
 
@@ -19,7 +19,7 @@ const heardOf = ({ customer }: { customer: { city: string } }, { offset, subject
   number: Number(customer.city),
 });
 
-function satellite(url: string, role: string, id: string, options: Partial<ConnectOptions<Parcels>> = {}) {
+function satellite(url: string, role: string, id: string, options: Partial<SatelliteOptions> = {}) {
   const made = connect(parcels, { url, role: role as never, id, ...options });
   return Object.assign(made, { [Symbol.asyncDispose]: () => made.close({ drainMs: 0 }) });
 }

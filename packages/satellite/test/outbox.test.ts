@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
-import { type ConnectOptions, connect, type Satellite } from "../src/index.ts";
+import { connect, type Satellite, type SatelliteOptions } from "../src/index.ts";
 import { openOutboxStore } from "../src/outbox-file.ts";
 import { turn, until } from "./waiting.ts";
 
@@ -33,7 +33,7 @@ async function somePath(left?: string) {
   return { file, [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }) };
 }
 
-function satellite(hub: TestHub, file: string, options: Partial<ConnectOptions<Parcels>> = {}) {
+function satellite(hub: TestHub, file: string, options: Partial<SatelliteOptions> = {}) {
   const outbox = { file };
   const made = connect(parcels, { url: hub.url, role: "vendor", id: "acme", outbox, ...options });
   return Object.assign(made, { [Symbol.asyncDispose]: () => made.close({ drainMs: 0 }) });

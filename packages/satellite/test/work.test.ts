@@ -2,10 +2,10 @@ import type { HistoryEntry } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "@orrery/hub-core/testing";
 import {
-  type ConnectOptions,
   connect,
   DeadError,
   type Satellite,
+  type SatelliteOptions,
   type WorkContext,
   type WorkOptions,
 } from "../src/index.ts";
@@ -16,7 +16,7 @@ type Handle = (key: string, context: WorkContext<Parcels>) => unknown;
 
 const start = (limits: object = {}) => startHub({ contracts: [parcels], limits });
 
-function satellite(hub: TestHub, role: string, id: string, options: Partial<ConnectOptions<Parcels>> = {}) {
+function satellite(hub: TestHub, role: string, id: string, options: Partial<SatelliteOptions> = {}) {
   const made = connect(parcels, {
     url: hub.url,
     role: role as never,

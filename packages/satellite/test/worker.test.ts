@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Settle } from "@orrery/contracts";
 import { type Parcels, parcels } from "@orrery/contracts/parcels";
-import { type ConnectOptions, connect, DeadError, type WorkContext, type WorkOptions } from "../src/index.ts";
+import {
+  connect,
+  DeadError,
+  type SatelliteOptions,
+  type WorkContext,
+  type WorkOptions,
+} from "../src/index.ts";
 import { FakeHub, refused } from "./fake-hub.ts";
 import { gate, turn, until } from "./waiting.ts";
 
@@ -14,7 +20,7 @@ type Context = WorkContext<Parcels>;
 async function atWork(
   handle: (key: string, context: Context) => unknown,
   options: Partial<WorkOptions> = {},
-  connectOptions: Partial<ConnectOptions<Parcels>> = {},
+  connectOptions: Partial<SatelliteOptions> = {},
 ) {
   const hub = await FakeHub.start();
   const errors: [string, number | undefined][] = [];
