@@ -7,7 +7,7 @@ export interface Finding {
   readonly examples: readonly string[];
 }
 
-const mostExamples = 5;
+export const mostExamples = 5;
 
 /** `cases`: each time that the promise was broken. */
 export function finding(fault: string, cases: readonly unknown[]): Finding {

@@ -1,14 +1,11 @@
 import { randomInt } from "node:crypto";
-import { mkdir, mkdtemp, readdir, realpath, rm } from "node:fs/promises";
-import { constants, tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { followers, publishers } from "./cast.ts";
 import { check } from "./check.ts";
 import { crash } from "./crash.ts";
-import type { Finding } from "./finding.ts";
 import { planOf } from "./plan.ts";
 import { preparePower } from "./power.ts";
+import { type Directories, type Proof, prove, runProofs } from "./proof.ts";
 import { reportOf } from "./report.ts";
 import { longSize, shortSize } from "./work/cast.ts";
 import { checkWork } from "./work/check.ts";
@@ -30,64 +27,19 @@ Two proofs: of what is said and followed, and of what drivers share as work.
 /** With `--no-fsync`: what each life of the hub syncs. Enough to make the log, so that the tail is lost and not all. */
 const startSyncs = 20;
 
-const ending = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    process.exitCode = 128 + constants.signals[signal];
-    ending.abort(new Error("stopped"));
-  });
-}
-
-try {
-  await main();
-} catch (error) {
-  console.error(ending.signal.aborted ? "stopped" : error);
-  process.exitCode ??= 1;
-}
-
-async function main(): Promise<void> {
+await runProofs(async (signal) => {
   const { seed, proofs, ...options } = readArguments();
   console.log(`seed ${seed}`);
-  if (proofs.includes("said")) await prove((stage) => proveSaid(seed, options, stage));
-  if (ending.signal.aborted) throw ending.signal.reason;
-  if (proofs.includes("work")) await prove((stage) => proveWork(seed, options.isLong, stage));
-}
-
-/** Where a proof has its processes' files. */
-interface Directories {
-  readonly directory: string;
-  readonly hubDirectory: string;
-  readonly satelliteDirectory: string;
-}
-
-interface Proof {
-  readonly report: string;
-  readonly findings: readonly Finding[];
-}
-
-async function prove(run: (directories: Directories) => Promise<Proof>): Promise<void> {
-  const directory = await realpath(await mkdtemp(join(tmpdir(), "orrery-crash-")));
-  const [hubDirectory, satelliteDirectory] = [join(directory, "hub"), join(directory, "satellites")];
-  let isKept = true;
-  try {
-    await Promise.all([mkdir(hubDirectory), mkdir(satelliteDirectory)]);
-    const { report, findings } = await run({ directory, hubDirectory, satelliteDirectory });
-    console.log(`\n${report}\n`);
-    isKept = findings.some(({ count }) => count > 0);
-    if (isKept) process.exitCode = 1;
-  } catch (error) {
-    isKept = (await readdir(hubDirectory)).length > 0; // otherwise nothing was started
-    throw error;
-  } finally {
-    if (isKept && !ending.signal.aborted) console.log(`\nThe files are kept: ${directory}`);
-    else await rm(directory, { recursive: true });
-  }
-}
+  if (proofs.includes("said")) await prove(signal, (stage) => proveSaid(seed, options, stage, signal));
+  signal.throwIfAborted();
+  if (proofs.includes("work")) await prove(signal, (stage) => proveWork(seed, options.isLong, stage, signal));
+});
 
 async function proveSaid(
   seed: number,
   { kills, isPowerLost, isSynced }: Pick<Arguments, "kills" | "isPowerLost" | "isSynced">,
   { directory, hubDirectory, satelliteDirectory }: Directories,
+  signal: AbortSignal,
 ): Promise<Proof> {
   const plan = planOf(
     seed,
@@ -98,7 +50,6 @@ async function proveSaid(
   const power = isPowerLost
     ? { power: await preparePower({ directory: hubDirectory, libraryDirectory: directory, ...syncs }) }
     : {};
-  const { signal } = ending;
   const run = await crash({ plan, hubDirectory, satelliteDirectory, ...power, signal, print: console.log });
   const findings = check(run.evidence);
   return { report: reportOf(run.kills, run.evidence, findings), findings };
@@ -108,10 +59,10 @@ async function proveWork(
   seed: number,
   isLong: boolean,
   { hubDirectory, satelliteDirectory }: Directories,
+  signal: AbortSignal,
 ): Promise<Proof> {
   const size = isLong ? longSize : shortSize;
   const plan = workPlanOf(seed, size);
-  const { signal } = ending;
   const evidence = await runWork({
     size,
     plan,

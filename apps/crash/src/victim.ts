@@ -24,6 +24,7 @@ export class Victim implements AsyncDisposable {
   #life: Life | undefined;
   #lives = 0;
   #kills = 0;
+  #ended: Error | undefined;
   #isDisposed = false;
 
   constructor(options: VictimOptions) {
@@ -35,6 +36,16 @@ export class Victim implements AsyncDisposable {
     return this.#kills;
   }
 
+  /** An end that nobody asked for. */
+  get fault(): Error | undefined {
+    return this.#ended;
+  }
+
+  /** The lines like this that it has printed, in this life. */
+  printed(pattern: RegExp): readonly string[] {
+    return this.#life?.child.lines.matching(pattern) ?? [];
+  }
+
   start(): void {
     if (this.#isDisposed) return; // the run was given up between a kill and the start after it
     this.#lives += 1;
@@ -42,7 +53,9 @@ export class Victim implements AsyncDisposable {
     const life: Life = { child: runMain(main, environment(this.#lives)), isEndExpected: false };
     this.#life = life;
     void life.child.ended.then((code) => {
-      if (!life.isEndExpected) onFault(this.#fault("ended by itself", code, life));
+      if (life.isEndExpected) return;
+      this.#ended = this.#fault("ended by itself", code, life);
+      onFault(this.#ended);
     });
   }
 
@@ -57,14 +70,18 @@ export class Victim implements AsyncDisposable {
     if (code === "SIGKILL") this.#kills += 1;
   }
 
+  tell(signal: NodeJS.Signals): void {
+    this.#life?.child.send(signal);
+  }
+
   /** SIGSTOP: it is there, and does nothing, until SIGCONT. */
   stop(): void {
-    this.#life?.child.send("SIGSTOP");
+    this.tell("SIGSTOP");
   }
 
   /** SIGCONT. */
   goOn(): void {
-    this.#life?.child.send("SIGCONT");
+    this.tell("SIGCONT");
   }
 
   /** SIGTERM. Resolves when the process has ended with code 0; rejects when it was another one. */

@@ -1,12 +1,7 @@
-import { spawn, spawnSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { Lines } from "@orrery/process/testing";
+import { spawnSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { command } from "./command.ts";
 
-const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 /** A run of this size takes 15 s on two cores that have nothing else to do. */
 const testMs = 180_000;
 
@@ -16,45 +11,7 @@ const itOnLinux = isLinux ? it : it.skip;
 const canLosePower = isLinux && spawnSync("cc", ["--version"]).status === 0;
 const itWithPower = canLosePower || process.env.CI ? it : it.skip;
 
-/** `npm run crash`, with a directory of its own for what it leaves. */
-async function crash(...args: readonly string[]) {
-  const directory = await mkdtemp(join(tmpdir(), "orrery-crash-test-"));
-  const child = spawn(process.execPath, ["--conditions=@orrery/source", "--import", "tsx", main, ...args], {
-    env: { PATH: process.env.PATH, TMPDIR: directory },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const lines = new Lines();
-  for (const stream of [child.stdout, child.stderr]) createInterface(stream).on("line", lines.print);
-  const ended = new Promise<number | string | null>((resolve) => {
-    child.on("close", (code, signal) => resolve(code ?? signal));
-  });
-  return {
-    pid: child.pid,
-    lines,
-    /** A line like this, before it ends. */
-    async prints(pattern: RegExp) {
-      await Promise.race([lines.seen(pattern), ended]);
-      if (lines.matching(pattern).length === 0) throw new Error(lines.all.join("\n"));
-    },
-    /** With this code, or the test fails and shows all that was printed. */
-    async exits(code: number) {
-      expect([await ended, ...lines.all]).toEqual([code, ...lines.all]);
-    },
-    send: (signal: NodeJS.Signals) => child.kill(signal),
-    /** The count beside these words. */
-    counted(what: string): number {
-      const line = lines.all.find((one) => one.startsWith(`${what}  `)) ?? "";
-      return Number(line.slice(what.length).replaceAll(",", ""));
-    },
-    kept: async () => (await readdir(directory)).filter((name) => name.startsWith("orrery-crash-")),
-    /** With SIGTERM, so that its own children are ended too. */
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGTERM");
-      await ended;
-      await rm(directory, { recursive: true });
-    },
-  };
-}
+const crash = (...args: readonly string[]) => command("main.ts", ...args);
 
 describe("npm run crash", () => {
   it(

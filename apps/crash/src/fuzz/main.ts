@@ -1,0 +1,40 @@
+import { randomInt } from "node:crypto";
+import { parseArgs } from "node:util";
+import { prove, runProofs } from "../proof.ts";
+import { checkFuzz } from "./check.ts";
+import { fuzzReportOf } from "./report.ts";
+import { fuzz } from "./run.ts";
+
+const usage = `npm run fuzz -- [--minutes 60] [--seed N]
+
+Attackers say all that must not harm the hub, beside a bystander that must not notice.
+
+  --minutes  the whole run, 0.1 to 10_000
+  --seed     decides what is said, 0 to 4_294_967_295; default: by chance`;
+
+await runProofs(async (signal) => {
+  const { minutes, seed } = readArguments();
+  console.log(`seed ${seed}`);
+  await prove(signal, async ({ hubDirectory, satelliteDirectory }) => {
+    const forMs = minutes * 60_000;
+    const directories = { hubDirectory, satelliteDirectory };
+    const evidence = await fuzz({ seed, forMs, ...directories, signal, print: console.log });
+    const findings = checkFuzz(evidence);
+    return { report: fuzzReportOf(evidence, findings), findings };
+  });
+});
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: "string", default: "60" },
+      seed: { type: "string" },
+    },
+  });
+  const minutes = Number(values.minutes);
+  const seed = Number(values.seed ?? randomInt(2 ** 32));
+  const isUsable =
+    minutes >= 0.1 && minutes <= 10_000 && Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32;
+  if (!isUsable) throw new Error(usage);
+  return { minutes, seed };
+}
