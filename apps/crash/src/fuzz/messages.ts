@@ -66,7 +66,7 @@ export const messages: {
     return { group, settles: [claim, ...others].map((one) => ({ ...one, ...ending(chance, speaker) })) };
   },
   "hub:groups": () => ({}),
-  "hub:dead": (chance, speaker) => ({ group: chance.pick(groups) }),
+  "hub:dead": (chance) => ({ group: chance.pick(groups) }),
   "hub:drop": (chance, speaker) => ({
     group: chance.pick(groups),
     offset: speaker.known.givenUp(chance),
