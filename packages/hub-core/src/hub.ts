@@ -217,8 +217,8 @@ export function createHub({
     };
     served.push(receiver);
 
-    namespace.use((socket, next) => {
-      void entrance.enter(contract, socket).then((fault) => next(fault && refusal(fault)));
+    namespace.use((socket, proceed) => {
+      void entrance.enter(contract, socket).then((fault) => proceed(fault && refusal(fault)));
     });
 
     namespace.on("connection", (socket) => {

@@ -70,7 +70,8 @@ const isOfToken = (code: ErrorCode): boolean => code === "TOKEN_INVALID" || code
 function whyOf(error: unknown): string {
   const why: string[] = [];
   for (let at = error; at instanceof Error; at = at.cause) {
-    why.push(String((at as { readonly code?: unknown }).code ?? at.name));
+    const { code } = at as { readonly code?: unknown };
+    why.push(typeof code === "string" ? code : at.name);
   }
   return why.join(" < ");
 }

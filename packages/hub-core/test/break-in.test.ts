@@ -101,7 +101,7 @@ describe("a handshake is refused", () => {
     const address = `${hub.url.replace("http", "ws")}${upgrade.replace("EIO=4", "EIO=3")}`;
     const socket = new WebSocket(address);
     const heard: string[] = [];
-    socket.on("message", (frame) => heard.push(String(frame)));
+    socket.on("message", (frame) => heard.push((frame as Buffer).toString()));
     socket.on("error", () => undefined);
     await new Promise((resolve) => socket.once("close", resolve));
     expect(heard).toEqual([]);

@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { EventLog } from "@orrery/event-log";
 import type { WebSocket } from "ws";
 import { createHub } from "../src/index.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
@@ -103,7 +104,7 @@ describe("when a satellite's tokens are revoked", () => {
   it("one that was let in just before is closed as well", async () => {
     await using hub = await startManor({ limits: { sessionCheckMs: 600_000 } });
     // What an application does after the hub has checked the token, and before the connection is there.
-    hub.hub.namespace(manor).use((_socket, next) => void hub.hub.revoke().then(() => next()));
+    hub.hub.namespace(manor).use((_socket, proceed) => void hub.hub.revoke().then(() => proceed()));
     await using visitor = new Visitor(hub, { token: await tokenOf("guest:g") });
     expect(await visitor.closed).toEqual(revoked);
   });
@@ -183,7 +184,7 @@ describe("a revocation", () => {
   it("that the log cannot tell of lets nobody in, and keeps nobody out for good", async () => {
     const log = forgetfulLog();
     const server = createServer();
-    const readable = log.records;
+    const readable: EventLog["records"] = (prefix) => forgetfulLog().records(prefix);
     log.records = () => Promise.reject(new Error("no disk"));
     const hub = createHub({ contracts: [manor], keys: key, log, server });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
