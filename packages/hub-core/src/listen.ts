@@ -44,6 +44,8 @@ export class Listening {
   readonly #onFault: (socket: HubSocket, error: unknown) => void;
   /** Sockets that are not live yet. A newer entry, or none, ends the loop of the older one. */
   readonly #catchingUp = new Map<HubSocket, CatchingUp>();
+  /** Pages that were sent and not read yet. */
+  readonly #unread = new Map<HubSocket, Promise<void>>();
 
   /** `onFault` hears of a log that could not be read: the socket then hears nothing more. */
   constructor(
@@ -117,6 +119,7 @@ export class Listening {
   /** The socket is gone. */
   leave(socket: HubSocket): void {
     this.#catchingUp.delete(socket);
+    this.#unread.delete(socket);
     this.#audiences.leave(socket);
   }
 
@@ -154,11 +157,13 @@ export class Listening {
 
   /**
    * Sends the last values, then what came after the position: in pages, each when the one before was read, until the rest is
-   * in memory; then, in one turn, sends that rest and joins the audience: nothing in between is missed or comes twice.
+   * in memory; then, in one turn, sends that rest and joins the audience: nothing in between is missed or comes twice. Whoever
+   * asks again and again without reading still has one page on its way: the hub has to keep it until it is read.
    */
   async #catchUp(socket: HubSocket, turn: CatchingUp): Promise<void> {
     const hasEnded = () => this.#catchingUp.get(socket) !== turn || isOver(socket);
     await whenDrained(socket.conn);
+    await this.#unread.get(socket);
     while (!hasEnded()) {
       const [latest] = turn.latest;
       if (latest !== undefined) await this.#sendLatest(socket, turn, latest, hasEnded);
@@ -216,8 +221,16 @@ export class Listening {
     this.#audiences.join(socket, filter);
   }
 
-  /** Resolves when the socket has read it: a batched one answers, of a plain one the transport tells. */
+  /** Resolves when the socket has read it. */
   async #sendPage(socket: HubSocket, message: PageMessage, texts: readonly string[]): Promise<void> {
+    const reading = this.#sendPackets(socket, message, texts);
+    this.#unread.set(socket, reading);
+    await reading;
+    if (this.#unread.get(socket) === reading) this.#unread.delete(socket);
+  }
+
+  /** A batched one answers, of a plain one the transport tells. */
+  async #sendPackets(socket: HubSocket, message: PageMessage, texts: readonly string[]): Promise<void> {
     for (const packet of this.#packets(socket, message, texts)) {
       if (isOver(socket)) return; // a satellite may take its time with each
       if (socket.data.form === "plain") socket.emit(message, packet as never);

@@ -87,6 +87,23 @@ describe.each([
   });
 });
 
+it("whoever asks to listen again and again, and reads no page, has one on its way", async () => {
+  await using hub = await startHub({ contracts, limits: { ...limits, tailBytes: 1_000 } });
+  await using speaker = await connect(hub, { role: "host", id: "s", protocol: 1 });
+  await speak(speaker, 0, 200);
+  await using greedy = await new RawClient(hub.url).join("/house", { role: "host", id: "g", protocol: 1 });
+  const pages = () => greedy.frames.filter((frame) => frame.includes('["hub:events"'));
+  for (let asked = 1; asked <= 20; asked += 1) {
+    greedy.send(`42/house,${asked}["hub:listen",{"events":["said"],"after":"start"}]`);
+    await greedy.until((frame) => frame.startsWith(`43/house,${asked}[{"ok":true`));
+    await greedy.until((frame) => frame.includes('["hub:events"'));
+  }
+  expect(pages()).toHaveLength(1);
+  const [, ackId] = /^42\/house,(\d+)/.exec(pages()[0] as string) as RegExpExecArray;
+  greedy.send(`43/house,${ackId}[null]`);
+  await greedy.until((frame) => frame !== pages()[0] && frame.includes('["hub:events"'));
+});
+
 it("a hub closes within its time although connections read nothing, with a name or without", async () => {
   await using hub = await startHub({ contracts, limits: { ...limits, closeMs: 100 } });
   await using speaker = await connect(hub, { role: "host", id: "s", protocol: 1 });
