@@ -188,6 +188,14 @@ describe("a connection is closed, with a code where a client could read it, when
     await client.closed();
   });
 
+  it("it joins a thousand times", async () => {
+    await using patient = await startHub({ contracts, limits: { connectTimeoutMs: 600_000 } });
+    await using client = new RawClient(patient.url);
+    await client.until((frame) => frame.startsWith("0"));
+    for (let times = 0; times < 1_001; times += 1) client.send("40/nowhere,");
+    await client.closed();
+  });
+
   it("it never says who it is", async () => {
     await using impatient = await startHub({ contracts, limits: { connectTimeoutMs: 50 } });
     await using client = new RawClient(impatient.url);
