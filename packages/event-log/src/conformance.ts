@@ -698,11 +698,17 @@ export function proveEventLog(
 
   prove("Neither blocks the event loop of the caller while the disk works.", async (place) => {
     const log = await place.open();
-    // Where the work is done in the caller's thread, the loop turns once, or a few times if the work is cut in pieces.
+    // Where the work is done in the caller's thread, the loop turns once, or a few times if the work is cut in pieces. One try
+    // may be short of turns on a machine that has no time for the caller; where it blocks, all are.
     const many = 100;
-    const batch = events(10_000);
-    assert.ok((await turnsDuring(() => log.append(batch))) > many);
-    assert.ok((await turnsDuring(() => log.read({ after: 0, limit: 10_000 }))) > many);
+    const mostOf = async (call: () => Promise<unknown>) => {
+      let most = 0;
+      for (let tries = 0; tries < 5 && most <= many; tries += 1)
+        most = Math.max(most, await turnsDuring(call));
+      return most;
+    };
+    assert.ok((await mostOf(() => log.append(events(10_000)))) > many);
+    assert.ok((await mostOf(() => log.read({ after: 0, limit: 10_000 }))) > many);
   });
 
   prove(
