@@ -70,8 +70,8 @@ const isOfToken = (code: ErrorCode): boolean => code === "TOKEN_INVALID" || code
 function whyOf(error: unknown): string {
   const why: string[] = [];
   for (let at = error; at instanceof Error; at = at.cause) {
-    const { code } = at as { readonly code?: unknown };
-    why.push(typeof code === "string" ? code : at.name);
+    const { name, code } = at as Error & { readonly code?: unknown };
+    why.push(typeof code === "string" ? code : name);
   }
   return why.join(" < ");
 }

@@ -1,7 +1,7 @@
 // What somebody who is in may not do, or see.
 import type { Contract, DeadEvent, HistoryEntry, Parked } from "@orrery/contracts";
 import { startHub } from "../src/testing.ts";
-import { refusal } from "./clients.ts";
+import { PlainClient, refusal } from "./clients.ts";
 import { key, manor, refusalOf, say, startManor, tokenOf, type Visitor, visit } from "./manor.ts";
 
 const ok = expect.objectContaining({ ok: true });
@@ -139,12 +139,15 @@ describe("somebody else's", () => {
   });
 
   it("event is not read by parking what was not delivered", async () => {
-    await using hub = await startManor();
+    const annex: Contract = { ...manor, name: "annex" };
+    await using hub = await startHub({ contracts: [manor, annex], keys: key });
     await using host = await visit(hub, "host:h");
     await using guest = await visit(hub, "guest:g");
-    await host.say("whispered", { id: "secret", guest: "other" });
+    const token = await tokenOf("host:h", { contract: "annex" });
+    await using elsewhere = await new PlainClient(`${hub.url}/annex`, { token }).connected();
+    await elsewhere.say("said", { id: "another contract's" });
+    await host.say("whispered", { id: "another guest's", guest: "other" });
     await say(host, "said", ["a"]);
-    await host.say("whispered", { id: "secret too", guest: "other" });
     const follow = async (as: string, offset: number) => {
       guest.answer = { parked: [{ offset, attempts: 1, error: "e" }] };
       expect(await guest.ask("hub:follow", { as, events: ["said"], from: "start" })).toEqual(ok);
@@ -152,10 +155,13 @@ describe("somebody else's", () => {
     };
     // Beyond the page: that is no answer. Within it, but not for this satellite: there is nothing to see.
     await follow("beyond", 100);
-    await follow("within", 1);
-    while ((await parked(guest, "within")).length === 0);
-    expect(await parked(guest, "within")).toMatchObject([{ offset: 1, event: null }]);
-    expect(await guest.ask("hub:redrive", { as: "within", offset: 1 })).toEqual(refusal("NOT_PARKED"));
+    for (const offset of [1, 2]) {
+      const as = `within-${offset}`;
+      await follow(as, offset);
+      while ((await parked(guest, as)).length === 0);
+      expect(await parked(guest, as)).toMatchObject([{ offset, event: null }]);
+      expect(await guest.ask("hub:redrive", { as, offset })).toEqual(refusal("NOT_PARKED"));
+    }
     expect(await parked(guest, "beyond")).toEqual([]);
   });
 });
