@@ -67,6 +67,12 @@ export const errors = {
     retryable: true,
     remedy: "Send the same event with the same id again, later.",
   },
+  RATE_LIMITED: {
+    message: "That is more than one satellite may say in this time.",
+    retryable: true,
+    remedy:
+      "Send the same again, with the same ids, when `retryAfterMs` is over; the hub's limits say what it takes: `eventsPerSecond`, `requestsPerSecond`, and those of a satellite with all its connections.",
+  },
   HUB_CLOSING: {
     message: "The hub is shutting down.",
     retryable: true,
@@ -82,6 +88,19 @@ export const errors = {
     retryable: true,
     remedy:
       "Send the same event with the same id again, later; the operator makes room, or sets a retention.",
+  },
+  // Connecting: these come in the HTTP answer to the handshake, as `error` in its JSON.
+  CONNECTIONS_TOO_MANY: {
+    message: "The hub has as many connections as it takes, in all or from this address.",
+    retryable: true,
+    remedy:
+      "Connect again later; the hub's `connections` and `connectionsPerAddress` limits say how many it takes.",
+  },
+  HANDSHAKES_TOO_MANY: {
+    message: "Too many connect at once, in all or from this address.",
+    retryable: true,
+    remedy:
+      "Connect again when `retryAfterMs` is over; the hub's `handshakesPerSecond` limits say how many it takes.",
   },
   // Connecting: these come as `data` of Socket.IO's `connect_error`.
   UNKNOWN_CONTRACT: {
@@ -196,9 +215,10 @@ export const errors = {
     remedy: "List the groups; a group belongs to the role whose satellites work in it.",
   },
   GROUPS_TOO_MANY: {
-    message: "The hub has too many groups.",
+    message: "The hub has too many groups, in all or of this satellite.",
     retryable: false,
-    remedy: "Use a fixed set of names; the hub's `groups` limit says how many it keeps.",
+    remedy:
+      "Use a fixed set of names; the hub's `groups` and `groupsPerSatellite` limits say how many it keeps.",
   },
   NOT_DEAD: {
     message: "No such event is dead.",
@@ -328,10 +348,13 @@ export interface ErrorBody {
   readonly message: string;
   readonly retryable: boolean;
   readonly issues?: readonly Issue[];
+  /** Sent again before that, it is refused again. Milliseconds. */
+  readonly retryAfterMs?: number;
 }
 
 export interface ErrorOptions {
   readonly issues?: readonly Issue[];
+  readonly retryAfterMs?: number;
   /** For this side's log only; never crosses the wire. */
   readonly detail?: string;
   readonly cause?: unknown;
@@ -342,6 +365,8 @@ export class OrreryError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly issues?: readonly Issue[];
+  /** Sent again before that, it is refused again. Milliseconds. */
+  readonly retryAfterMs?: number;
 
   constructor(code: ErrorCode, options: ErrorOptions = {}) {
     const { message, retryable } = errors[code];
@@ -350,21 +375,29 @@ export class OrreryError extends Error {
     this.code = code;
     this.retryable = retryable;
     if (options.issues !== undefined) this.issues = options.issues;
+    if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 
   /** As the other side of the wire sent it. A code of a newer version than this one is kept as it is. */
   static from(body: ErrorBody): OrreryError {
-    const known = Object.hasOwn(errors, body.code);
-    const error = new OrreryError(
-      known ? body.code : "MESSAGE_INVALID",
-      body.issues ? { issues: body.issues } : {},
-    );
-    return Object.assign(error, { code: body.code, message: body.message, retryable: body.retryable });
+    const { code, message, retryable, issues, retryAfterMs } = body;
+    const known = Object.hasOwn(errors, code);
+    const error = new OrreryError(known ? code : "MESSAGE_INVALID", {
+      ...(issues !== undefined && { issues }),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    });
+    return Object.assign(error, { code, message, retryable });
   }
 }
 
 /** The wire's form of a failure: the table's text, without this side's detail. */
-export function errorBody(code: ErrorCode, issues?: readonly Issue[]): ErrorBody {
+export function errorBody(code: ErrorCode, issues?: readonly Issue[], retryAfterMs?: number): ErrorBody {
   const { message, retryable } = errors[code];
-  return issues === undefined ? { code, message, retryable } : { code, message, retryable, issues };
+  return {
+    code,
+    message,
+    retryable,
+    ...(issues !== undefined && { issues }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
+  };
 }

@@ -1,5 +1,6 @@
 // One satellite's connection as Engine.IO and `ws` have it. Their types call some of it private; there is no other way to
 // know what is unsent that costs nothing per packet, and tests notice if it goes away.
+import type { Socket } from "node:net";
 import type { WebSocket } from "ws";
 import type { HubSocket } from "./audience.ts";
 
@@ -7,12 +8,21 @@ export type Connection = HubSocket["conn"];
 
 interface Insides {
   flush: () => void;
+  readonly id: string;
   readonly writeBuffer: readonly { readonly data?: unknown }[];
   /** `socket`: of a WebSocket; long polling has none. */
-  readonly transport: { readonly socket?: WebSocket };
+  readonly transport: { readonly socket?: WebSocket & SocketInsides };
+}
+
+interface SocketInsides {
+  readonly _socket: Socket;
+  readonly _receiver: { _allowSynchronousEvents: boolean } | null;
 }
 
 const insides = (connection: Connection) => connection as unknown as Insides;
+
+/** As its satellite has it, and names it in each request of long polling. */
+export const idOf = (connection: Connection): string => insides(connection).id;
 
 /** Bytes of text that wait for a connection that does not read, counted as if it were ASCII, without what the system has. */
 export function unsentBytes(connection: Connection): number {
@@ -37,16 +47,72 @@ export function whenDrained(connection: Connection): Promise<void> {
   });
 }
 
+/** Resolves after that time, or when the connection is gone. */
+export function whenOver(connection: Connection, ms: number): Promise<void> {
+  if (connection.readyState === "closed") return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      connection.off("close", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    connection.on("close", end);
+  });
+}
+
 /**
- * Takes nothing more from a satellite that says much and does not read its receipts, until it has read them: what the system
- * holds for it then fills up, and it has to wait. A long polling one, whose messages come by other connections, is cut off.
+ * Takes nothing more from a connection until then: what the system holds for it fills up, and its satellite has to wait. One
+ * that polls sends by other connections, which have to be held up where they come in.
  */
-export function holdBack(connection: Connection): void {
+export function holdBack(connection: Connection, until: () => Promise<void>): void {
   const { socket } = insides(connection).transport;
-  if (socket === undefined) return connection.close();
-  if (socket.isPaused) return;
+  if (socket === undefined || socket.isPaused || socket.readyState !== socket.OPEN) return;
   socket.pause();
-  void whenDrained(connection).then(() => socket.resume());
+  void until().then(() => socket.resume());
+}
+
+/**
+ * Holds back a satellite that says much and does not read its receipts, until it has read them. One that polls is cut off: what
+ * it is sent waits for its next poll, which may never come.
+ */
+export function holdBackUntilRead(connection: Connection): void {
+  if (insides(connection).transport.socket === undefined) connection.close();
+  else holdBack(connection, () => whenDrained(connection));
+}
+
+/** What a WebSocket brings, long before it is a message, if it ever is one. */
+export interface Arrivals {
+  /** As the system has read them. */
+  readonly onBytes: (bytes: number) => void;
+  /** A ping or a pong of the WebSocket's own. */
+  readonly onPing: () => void;
+}
+
+/**
+ * Tells of all that a WebSocket brings, and answers its pings; not while more than `mostUnsent` bytes wait for one that does not
+ * read, where `ws` by itself would add an answer for each.
+ */
+export function watchSocket(connection: Connection, mostUnsent: number, { onBytes, onPing }: Arrivals): void {
+  const watch = ({ socket }: Insides["transport"]) => {
+    socket?._socket.prependListener("data", ({ length }) => onBytes(length));
+    socket?.on("ping", (data) => {
+      if (socket.readyState === socket.OPEN && socket.bufferedAmount <= mostUnsent) socket.pong(data);
+      onPing();
+    });
+    socket?.on("pong", onPing);
+  };
+  watch(insides(connection).transport);
+  connection.on("upgrade", watch);
+}
+
+/**
+ * Whether the messages that came with one read are handed on one in each turn of the event loop, or together. A read of small
+ * ones may hold thousands.
+ */
+export function spread(connection: Connection, isSpread: boolean): void {
+  const { socket } = insides(connection).transport;
+  if (socket?._receiver) socket._receiver._allowSynchronousEvents = !isSpread;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
 import { refuseUpgrade, saysMore } from "./upgrade.ts";
 
 /**
@@ -9,6 +9,10 @@ import { refuseUpgrade, saysMore } from "./upgrade.ts";
  * of it lost when events are far apart.
  */
 export class CorkedWebSocketServer extends WebSocketServer {
+  constructor(options: ServerOptions) {
+    super({ ...options, autoPong: false }); // `watchSocket` does
+  }
+
   override handleUpgrade(
     request: IncomingMessage,
     connection: Duplex,

@@ -15,7 +15,7 @@ import { PacketText } from "@orrery/contracts/packet-text";
 import type { EventLog, Filter, RecordChange } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
-import { whenDrained } from "./connection.ts";
+import { unsentBytes, whenDrained } from "./connection.ts";
 import { cursorOf, From, startFrom } from "./cursor.ts";
 import { filterOf } from "./filter-of.ts";
 import { type FollowerInput, type FollowerState, followerAt, stepFollower } from "./follower.ts";
@@ -76,6 +76,8 @@ export class Followers {
   readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #followers = new Map<string, Follower>();
+  /** Names whose first record is on its way to disk. */
+  readonly #making = new Map<string, Promise<Follower>>();
   #loaded: Promise<void> | undefined;
 
   constructor(
@@ -108,9 +110,7 @@ export class Followers {
     const start = await startFrom(from, this.#log, this.#publisher);
     if (start === undefined) return refused("CURSOR_INVALID");
     const known = this.#followers.get(name);
-    if (known === undefined && this.#ofSocket(socket).length >= this.#limits.followers) {
-      return refused("FOLLOWERS_TOO_MANY");
-    }
+    if (known === undefined && !this.#hasRoomFor(name, socket)) return refused("FOLLOWERS_TOO_MANY");
     const follower = known ?? (await this.#create(name, as, start.offset));
     if (!socket.connected) return refused("HUB_CLOSING"); // gone while the log was asked
     const { cursor, following: older } = follower;
@@ -239,6 +239,9 @@ export class Followers {
 
   async #deliverNext(follower: Follower, following: Following): Promise<void> {
     const { position } = following.state;
+    const { conn } = following.socket;
+    // Else each of its followers would have some pages on their way to a satellite that does not read.
+    if (unsentBytes(conn) > this.#limits.unsentBytes) await whenDrained(conn);
     const read = () => this.#reader.read(position, following.filter, "batched");
     const send = (page: ReadTexts) => this.#deliver(follower, following, position, page);
     // Who is near is live, and does not wait for those that are not.
@@ -330,13 +333,28 @@ export class Followers {
     follower.parked.set(offset, parked);
   }
 
-  async #create(name: string, as: string, cursor: number): Promise<Follower> {
+  /** Those that are being made count, too: many may be asked for at once. */
+  #hasRoomFor(name: string, socket: HubSocket): boolean {
+    if (this.#making.has(name)) return true;
+    const prefix = this.#nameOf(socket, "");
+    const making = [...this.#making.keys()].filter((one) => one.startsWith(prefix));
+    return this.#ofSocket(socket).length + making.length < this.#limits.followers;
+  }
+
+  /** Two connections may ask at once: they get the same one. */
+  #create(name: string, as: string, cursor: number): Promise<Follower> {
+    const known = this.#making.get(name);
+    if (known !== undefined) return known;
+    const making = this.#make(name, as, cursor).finally(() => this.#making.delete(name));
+    this.#making.set(name, making);
+    return making;
+  }
+
+  async #make(name: string, as: string, cursor: number): Promise<Follower> {
     const follower: Follower = { name, as, cursor, parked: new Map() };
     await this.#publisher.record([this.#cursorChange(follower)]);
-    // Two connections may have asked at once: the first of them made it.
-    const made = this.#followers.get(name) ?? follower;
-    this.#followers.set(name, made);
-    return made;
+    this.#followers.set(name, follower);
+    return follower;
   }
 
   async #named(socket: HubSocket, message: unknown): Promise<Follower | ErrorCode> {

@@ -1,10 +1,13 @@
 import type { ErrorCode } from "@orrery/contracts";
 import type { NewEvent } from "@orrery/event-log";
 
-interface Hold {
+/** Of a connection, until `untilMs`. */
+export interface Hold {
   /** Of the event that has to come first now. */
   readonly id: string;
   readonly code: ErrorCode;
+  /** When that may come again. */
+  readonly againMs: number;
   readonly untilMs: number;
 }
 
@@ -24,10 +27,30 @@ export class Holds {
     this.#nowMs = nowMs;
   }
 
-  /** The message was refused with a retryable code. It was said before all that the connection is held for already. */
-  hold(connection: object, [first]: readonly NewEvent[], code: ErrorCode): void {
+  /**
+   * The message was refused with a retryable code. It was said before all that the connection is held for already.
+   * `retryAfterMs`: what its satellite was told to wait before it says it again.
+   */
+  hold(
+    connection: object,
+    [first]: readonly Pick<NewEvent, "id">[],
+    code: ErrorCode,
+    retryAfterMs = 0,
+  ): void {
     if (first === undefined) return;
-    this.#holds.set(connection, { id: first.id, code, untilMs: this.#nowMs() + this.#holdMs });
+    const againMs = this.#nowMs() + retryAfterMs;
+    this.#holds.set(connection, { id: first.id, code, againMs, untilMs: againMs + this.#holdMs });
+  }
+
+  /** What the connection is held for. */
+  of(connection: object): Hold | undefined {
+    const hold = this.#holds.get(connection);
+    return hold !== undefined && this.#nowMs() < hold.untilMs ? hold : undefined;
+  }
+
+  /** The event was refused for good: where the connection is held for it, it is not any more. */
+  release(connection: object, id: unknown): void {
+    if (this.#holds.get(connection)?.id === id) this.#holds.delete(connection);
   }
 
   /** What to refuse the message with; undefined: it may pass, and the connection is not held any more. */

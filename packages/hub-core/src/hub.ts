@@ -16,9 +16,18 @@ import type { KeySource } from "@orrery/tokens";
 import { type Namespace, Server } from "socket.io";
 import { z } from "zod";
 import { Audiences, type HubNamespace, type HubSocket } from "./audience.ts";
-import { type Connection, cutOff, flushPerTurn, forgetSoon, holdBack, unsentBytes } from "./connection.ts";
+import {
+  type Connection,
+  cutOff,
+  flushPerTurn,
+  forgetSoon,
+  holdBackUntilRead,
+  unsentBytes,
+} from "./connection.ts";
 import { CorkedWebSocketServer } from "./corked-ws.ts";
 import { cursorOf } from "./cursor.ts";
+import { Door } from "./door.ts";
+import { keepDoor } from "./doorkeeper.ts";
 import { Entrance } from "./entrance.ts";
 import { fanOut } from "./fan-out.ts";
 import { filterOf } from "./filter-of.ts";
@@ -29,6 +38,7 @@ import { type Limits, limitsFrom } from "./limits.ts";
 import { Listening } from "./listen.ts";
 import { LogReader } from "./log-reader.ts";
 import { type Logger, silentLogger } from "./logger.ts";
+import { Meter } from "./meter.ts";
 import { hasBegun, isAllowedOrigin, isLoopback, originsFrom, requestRefusal } from "./origin.ts";
 import { ownServer, type Tls } from "./own-server.ts";
 import { hubParser } from "./parser.ts";
@@ -65,6 +75,11 @@ export interface HubOptions {
   /** Mounts on this server, at Socket.IO's path `/socket.io/`; it stays the caller's. Default: a server of its own. */
   readonly server?: HttpServer;
   readonly limits?: Partial<Limits>;
+  /**
+   * How many of one's own proxies stand before the hub, one behind the other: the address that the limits count by is then
+   * the one that the outermost of them has added to `X-Forwarded-For`. Default 0: the one that the connection comes from.
+   */
+  readonly proxies?: number;
   /** Default: silent. */
   readonly logger?: Logger;
 }
@@ -91,7 +106,7 @@ export interface Hub {
 
 /**
  * Makes a hub that serves the contracts from the log. Throws `CONTRACT_INVALID` for data that is not plain JSON or names
- * used twice, `CONFIG_INVALID` for limits out of range, what is no origin, and a certificate that does not fit.
+ * used twice, `CONFIG_INVALID` for limits or proxies out of range, what is no origin, and a certificate that does not fit.
  */
 export function createHub({
   contracts,
@@ -101,6 +116,7 @@ export function createHub({
   tls,
   server,
   limits: changes,
+  proxies = 0,
   logger = silentLogger,
 }: HubOptions): Hub {
   checkContracts(contracts);
@@ -112,8 +128,12 @@ export function createHub({
     throw new OrreryError("CONFIG_INVALID", {
       detail: "The server that the hub is mounted on has its own TLS.",
     });
+  if (!Number.isSafeInteger(proxies) || proxies < 0)
+    throw new OrreryError("CONFIG_INVALID", { detail: "`proxies` must be a whole number from 0 on." });
   const requestRules = { isOpen: keys === undefined, origins: originsFrom(origins) };
-  const httpServer = server ?? ownServer(limits.connectTimeoutMs, tls);
+  const door = new Door(limits);
+  const meter = new Meter(limits, logger);
+  const httpServer = server ?? ownServer(limits, tls, proxies === 0 ? door : undefined);
   const io = new Server<ClientToServerEvents, ServerToClientEvents, Record<never, never>, Handshake>(
     httpServer,
     {
@@ -138,6 +158,7 @@ export function createHub({
     next(refusal && new OrreryError(refusal));
   });
 
+  keepDoor(io, door, meter, proxies);
   const connections = new Set<Connection>();
   io.engine.on("connection", (connection: Connection) => {
     connections.add(connection);
@@ -202,6 +223,7 @@ export function createHub({
     const presence = new Presence(contract, limits, listening, followers);
     const receiver: Receiver = {
       contract,
+      meter,
       groups,
       history,
       questions,
@@ -243,7 +265,7 @@ export function createHub({
       socket.onAny((name: unknown, ...args: unknown[]) => {
         receive(receiver, socket, name, args);
         // Here and not only now and then: under a flood the timer comes late.
-        if (unsentBytes(socket.conn) > limits.unsentBytes) holdBack(socket.conn);
+        if (unsentBytes(socket.conn) > limits.unsentBytes) holdBackUntilRead(socket.conn);
       });
       if (sessions.begin(socket)) greet(socket);
     });
@@ -279,7 +301,7 @@ export function createHub({
       }
     }
     for (const connection of connections) {
-      if (unsentBytes(connection) > limits.unsentBytes) holdBack(connection);
+      if (unsentBytes(connection) > limits.unsentBytes) holdBackUntilRead(connection);
     }
   }
 

@@ -15,12 +15,47 @@ export interface Limits extends WireLimits {
   readonly commitEvents: number;
   /** Recent events held in memory, from which a satellite that has almost caught up joins. Bytes of text. */
   readonly tailBytes: number;
+  /**
+   * What one connection may say: events and questions, each counts one, however they come, and a refusal half. Past it,
+   * `RATE_LIMITED` with the time to wait. Of messages of any kind, acks and pings too, it may bring twice as many; past that nothing
+   * is taken from it for a moment. Per second.
+   */
+  readonly eventsPerSecond: number;
+  /** So many of them at once, after a rest. */
+  readonly eventsAtOnce: number;
+  /** The same for all connections of one satellite together, and at once twice as many as one connection. Per second. */
+  readonly eventsPerSecondPerSatellite: number;
+  /**
+   * What one connection may ask of the hub itself: to listen, to follow, to work, to be told, each message counts one, and
+   * each namespace that is joined. Past it, `RATE_LIMITED` with the time to wait. Per second.
+   */
+  readonly requestsPerSecond: number;
+  /** So many of them at once, after a rest. */
+  readonly requestsAtOnce: number;
+  /** The same for all connections of one satellite together, and at once twice as many as one connection. Per second. */
+  readonly requestsPerSecondPerSatellite: number;
+  /**
+   * How far beyond its rate a connection may go on although it is refused: so many events, and a tenth of that in requests. Past
+   * it nothing is taken from it until that is worked off.
+   */
+  readonly debtEvents: number;
+  /** Bytes of one connection's messages; past it nothing more is taken from it for a moment. Per second. */
+  readonly bytesPerSecond: number;
+  /** So many bytes at once, after a rest. */
+  readonly bytesAtOnce: number;
+  /**
+   * Data of one connection's events that have no receipt yet; past it nothing more is taken from it until some have. A message
+   * that is larger passes alone. Bytes.
+   */
+  readonly inFlightBytes: number;
   /** Rooms in one `hub:listen` or handshake. */
   readonly listenRooms: number;
   /** Names under which one satellite follows. */
   readonly followers: number;
   /** Work groups of one contract. */
   readonly groups: number;
+  /** Those of them that one satellite was the first to name. */
+  readonly groupsPerSatellite: number;
   /** Events that wait in one group before it looks at no more of the log. */
   readonly groupWaiting: number;
   /** Dead events of one group before it looks at no more of the log: nothing is lost, but somebody has to look after them. */
@@ -42,8 +77,21 @@ export interface Limits extends WireLimits {
   readonly unsentCheckMs: number;
   /** Between two words to live listeners on how far they are, so that they need not read the same again. Milliseconds. */
   readonly reachedMs: number;
-  /** From the connection to the first valid handshake. Milliseconds. */
+  /** Satellites' connections; past it new ones are refused with `CONNECTIONS_TOO_MANY`. */
+  readonly connections: number;
+  /** The same from one address. Of IPv6 the first 64 bits count, since whoever has one of them has them all. */
+  readonly connectionsPerAddress: number;
+  /** Connections begun, long polling's upgrades among them; past it `HANDSHAKES_TOO_MANY` with the time to wait. Per second. */
+  readonly handshakesPerSecond: number;
+  /** So many of them at once, after a rest. */
+  readonly handshakesAtOnce: number;
+  /** The same from one address. Per second. */
+  readonly handshakesPerSecondPerAddress: number;
+  readonly handshakesAtOncePerAddress: number;
+  /** From the connection to the first valid handshake; on the hub's own server also to the end of a request's head. Milliseconds. */
   readonly connectTimeoutMs: number;
+  /** For one HTTP request to arrive, on the hub's own server: long polling brings its messages so. Milliseconds. */
+  readonly requestTimeoutMs: number;
   /** Between two pings. A peer that is gone without a word is noticed after this and `pingTimeoutMs`. Milliseconds. */
   readonly pingIntervalMs: number;
   /** From a ping to its answer. Milliseconds. */
@@ -67,9 +115,20 @@ export const defaultLimits: Limits = {
   resendMs: 2_000, // what was on its way is here by then, over a bad network too; the satellite package resends after 500
   commitEvents: 4_096, // larger commits gain nothing and hold up the first receipt
   tailBytes: 524_288, // some 1,000 events: more than arrive while one page is read
+  eventsPerSecond: 20_000, // what one satellite package says at best on two cores, less than half of what a hub there takes
+  eventsAtOnce: 20_000, // twice what a satellite's outbox holds, which it says at once when it is back
+  eventsPerSecondPerSatellite: 40_000, // two connections at their best: nobody has a reason for more than a few
+  requestsPerSecond: 50, // each may read a page of the log, some 2 ms
+  requestsAtOnce: 300, // who connects asks to listen, and follows under 100 names and works in 100 groups at most
+  requestsPerSecondPerSatellite: 100,
+  debtEvents: 1_000, // plain clients have so much on its way when they are told; 2,000 refusals take some 20 ms
+  bytesPerSecond: 8_388_608, // 20,000 events of 400 bytes; a message of the largest size takes the hub 20 ms
+  bytesAtOnce: 8_388_608,
+  inFlightBytes: 131_072, // 450 events of 280 bytes: at 20,000 a second they wait 22 ms, and a commit takes 3 to 10
   listenRooms: 100,
   followers: 100,
   groups: 1_000,
+  groupsPerSatellite: 100, // as for followers; ten satellites that run wild do not yet take all
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
   groupDead: 100_000, // some 50 MB; so many are no accident of single events
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s
@@ -79,7 +138,14 @@ export const defaultLimits: Limits = {
   unsentBytes: 1_048_576, // a page of catch-up and more; a healthy connection holds a few packets
   unsentCheckMs: 100, // at 25 MB/s of events two and a half megabytes, shared by all connections of an audience
   reachedMs: 10_000, // 1,395 vendors that came back had made the hub read the whole log for each: 13 s of CPU
+  connections: 10_000, // idle ones take 17 kB each; the process needs as many open files (`ulimit -n`)
+  connectionsPerAddress: 2_000, // a large office behind one address, and still a fifth of all; behind a proxy see `proxies`
+  handshakesPerSecond: 1_000, // each takes 0.45 ms: half a core
+  handshakesAtOnce: 2_000, // beyond it they come in bit by bit: clients try again by themselves
+  handshakesPerSecondPerAddress: 100, // a tenth of that
+  handshakesAtOncePerAddress: 1_000, // an office whose line was down
   connectTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000, // the largest message at 35 kB/s
   pingIntervalMs: 25_000, // Socket.IO's default
   pingTimeoutMs: 20_000, // Socket.IO's default
   tokenBytes: 8_192, // what an HTTP server takes for all headers together; a token with a few claims has some 300
@@ -88,14 +154,18 @@ export const defaultLimits: Limits = {
   closeMs: 1_000, // within the 4 seconds that a process has to end
 };
 
+/** What is wrong with changes of the limits, each in a few words; empty: nothing. */
+export function limitFaults(changes: object): string[] {
+  return Object.entries(changes).flatMap(([name, value]) => {
+    if (!Object.hasOwn(defaultLimits, name)) return [`there is no limit ${JSON.stringify(name)}`];
+    const isUsable = Number.isSafeInteger(value) && value >= 1;
+    return isUsable ? [] : [`${name} must be a whole number above 0, not ${JSON.stringify(value)}`];
+  });
+}
+
 /** Fills in the defaults. Anything but a whole number above zero is `CONFIG_INVALID`. */
 export function limitsFrom(changes: Partial<Limits> = {}): Limits {
-  const faults = Object.entries(changes).filter(
-    ([name, value]) => !Object.hasOwn(defaultLimits, name) || !Number.isSafeInteger(value) || value < 1,
-  );
-  if (faults.length > 0) {
-    const detail = faults.map(([name, value]) => `limit ${name}: ${value}`).join("; ");
-    throw new OrreryError("CONFIG_INVALID", { detail });
-  }
+  const faults = limitFaults(changes);
+  if (faults.length > 0) throw new OrreryError("CONFIG_INVALID", { detail: `${faults.join("; ")}.` });
   return { ...defaultLimits, ...changes };
 }

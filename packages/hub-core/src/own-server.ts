@@ -1,6 +1,10 @@
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
 import { OrreryError } from "@orrery/contracts";
+import { networkOf } from "./address.ts";
+import type { Door } from "./door.ts";
+import type { Limits } from "./limits.ts";
 
 /** A certificate, with those between it and a known one, and its private key: both PEM. */
 export interface Tls {
@@ -8,19 +12,30 @@ export interface Tls {
   readonly key: string;
 }
 
-/** The longest that the body of a request takes to arrive: a full message over a slow line. Milliseconds. */
-const requestMs = 30_000;
 /** How late a connection that takes too long may be noticed. Milliseconds. */
 const checkMs = 1_000;
+/** Who polls has two requests open; some more for those that are refused, or have not asked yet. */
+const socketsPerConnection = 2;
+const spareSockets = 100;
 
 /**
- * The hub's own server, for satellites alone; with `tls` for `https` only. A connection has `connectTimeoutMs` for its TLS
- * handshake, and as long again for a request's headers. A certificate or a key that is none is `CONFIG_INVALID`.
+ * The hub's own server, for satellites alone, that gives nobody more time and room than they need; with `tls` for `https` only. A
+ * connection has `connectTimeoutMs` for its TLS handshake, and as long again for the head of a request, of 16 KiB at most (Node's
+ * bound). With a `door`, whoever is not let in there, and has been told so often, is cut off before a word is read, as is an
+ * address with more sockets than its connections can have; without one all come from a proxy. A certificate or a key that is
+ * none is `CONFIG_INVALID`.
  */
-export function ownServer(connectTimeoutMs: number, tls: Tls | undefined): Server {
+export function ownServer(limits: Limits, tls: Tls | undefined, door: Door | undefined): Server {
+  const server = serverOf(limits, tls);
+  server.maxConnections = socketsPerConnection * limits.connections + spareSockets;
+  if (door !== undefined) guard(server, door, limits);
+  return server;
+}
+
+function serverOf({ connectTimeoutMs, requestTimeoutMs }: Limits, tls: Tls | undefined): Server {
   const options = {
     headersTimeout: connectTimeoutMs,
-    requestTimeout: Math.max(requestMs, connectTimeoutMs),
+    requestTimeout: Math.max(requestTimeoutMs, connectTimeoutMs),
     connectionsCheckingInterval: Math.min(checkMs, connectTimeoutMs),
     // Whatever the process is started with: what two readers take for different requests is none.
     insecureHTTPParser: false,
@@ -35,4 +50,22 @@ export function ownServer(connectTimeoutMs: number, tls: Tls | undefined): Serve
   }
 }
 
-const refuse: Parameters<typeof createServer>[1] = (_request, response) => response.writeHead(404).end();
+/** The next request from there costs a new connection, which is counted. */
+const refuse: Parameters<typeof createServer>[1] = (_request, response) =>
+  response.writeHead(404, { connection: "close" }).end();
+
+function guard(server: Server, door: Door, { connectionsPerAddress }: Limits): void {
+  const most = socketsPerConnection * connectionsPerAddress + spareSockets;
+  const sockets = new Map<string, number>();
+  server.prependListener("connection", (socket: Socket) => {
+    const address = networkOf(socket.remoteAddress ?? "");
+    const count = sockets.get(address) ?? 0;
+    if (count >= most || door.isShut(address, performance.now())) return void socket.destroy();
+    sockets.set(address, count + 1);
+    socket.once("close", () => {
+      const left = (sockets.get(address) ?? 1) - 1;
+      if (left === 0) sockets.delete(address);
+      else sockets.set(address, left);
+    });
+  });
+}

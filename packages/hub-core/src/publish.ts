@@ -19,6 +19,8 @@ interface Waiting {
   readonly isWhole: boolean;
   /** Whose order over refusals is kept; undefined where it is not. */
   readonly connection: object | undefined;
+  /** Who has a share in each commit; undefined: the hub itself. */
+  readonly source: object | undefined;
   readonly answer: (receipts: readonly Receipt[], error?: unknown) => void;
 }
 
@@ -30,12 +32,13 @@ interface Waiting {
 export class Publisher {
   /** Offset of the newest event that was fanned out: what has a higher one, live listeners will still hear. */
   head: number;
+  /** Who has to say first, now, what was refused for now. */
+  readonly holds: Holds;
   readonly #log: EventLog;
   readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #fanOut: (events: readonly Heard[]) => void;
   readonly #toHeard = heardEncoder();
-  readonly #holds: Holds;
   #queue: Waiting[] = [];
   #queuedBytes = 0;
   #isWriting = false;
@@ -49,24 +52,25 @@ export class Publisher {
     this.#limits = limits;
     this.#logger = logger;
     this.#fanOut = fanOut;
-    this.#holds = new Holds(limits.resendMs, () => performance.now());
+    this.holds = new Holds(limits.resendMs, () => performance.now());
   }
 
   /**
    * `answer` is called once, with a receipt for each event, in order. With a `connection`, what it says is kept in order
-   * over refusals that are for now only: see `Holds`.
+   * over refusals that are for now only: see `Holds`. `source`: who has said it, where that is not the connection.
    */
   publish(
     events: readonly Admitted[],
     connection: object | undefined,
     answer: (receipts: readonly Receipt[]) => void,
+    source = connection,
   ): void {
     const kept = events.filter(isKept);
-    if (kept.length === events.length) return this.#enqueue(kept, connection, answer);
+    if (kept.length === events.length) return this.#enqueue(kept, connection, source, answer);
     // Events that are not kept go out at once; the others of the same message wait for the disk as ever.
     const passing = events.filter((event) => !isKept(event));
     this.#fanOut(passing.map((event) => this.#toHeard(event, null)));
-    this.#enqueue(kept, connection, (receipts) => {
+    this.#enqueue(kept, connection, source, (receipts) => {
       const next = receipts.values();
       const receiptOf = (event: Admitted) =>
         isKept(event) ? (next.next().value as Receipt) : ({ ok: true, id: event.id, offset: null } as const);
@@ -82,7 +86,7 @@ export class Publisher {
         if (error === undefined) resolve();
         else reject(error);
       };
-      this.#push({ events: [], records, isWhole: false, connection: undefined, answer });
+      this.#push({ events: [], records, isWhole: false, connection: undefined, source: undefined, answer });
     });
   }
 
@@ -98,7 +102,7 @@ export class Publisher {
         else if (refused !== undefined) reject(OrreryError.from(refused.error));
         else resolve(receipts as readonly Accepted[]);
       };
-      this.#push({ events, records, isWhole: true, connection: undefined, answer });
+      this.#push({ events, records, isWhole: true, connection: undefined, source: undefined, answer });
       this.#queuedBytes += bytesOf(events);
     });
   }
@@ -113,7 +117,14 @@ export class Publisher {
     clearTimeout(this.#lazyTimer);
     this.#lazyTimer = undefined;
     if (this.#lazyRecords.size === 0) return;
-    this.#push({ events: [], records: [], isWhole: false, connection: undefined, answer: () => undefined });
+    this.#push({
+      events: [],
+      records: [],
+      isWhole: false,
+      connection: undefined,
+      source: undefined,
+      answer: () => undefined,
+    });
   }
 
   /** Resolves when everything that was published has its receipt, and all records are on disk. */
@@ -122,18 +133,34 @@ export class Publisher {
     if (this.#isWriting) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  #enqueue(events: readonly NewEvent[], connection: object | undefined, answer: Waiting["answer"]): void {
+  #enqueue(
+    events: readonly NewEvent[],
+    connection: object | undefined,
+    source: object | undefined,
+    answer: Waiting["answer"],
+  ): void {
     if (events.length === 0) return answer([]);
-    const held = connection && this.#holds.refusalOf(connection, events);
+    const held = connection && this.holds.refusalOf(connection, events);
     if (held !== undefined) return answer(refusals(events.length, held));
     const bytes = bytesOf(events);
     // A message that is larger than the whole queue still passes when it has the queue to itself.
     if (this.#queuedBytes > 0 && this.#queuedBytes + bytes > this.#limits.queueBytes) {
-      if (connection !== undefined) this.#holds.hold(connection, events, "HUB_BUSY");
+      if (connection !== undefined) this.holds.hold(connection, events, "HUB_BUSY");
       return answer(refusals(events.length, "HUB_BUSY"));
     }
-    this.#push({ events, records: [], isWhole: false, connection, answer });
     this.#queuedBytes += bytes;
+    const shares = Math.ceil(events.length / sourceEvents);
+    const all: Receipt[] = [];
+    let answered = 0;
+    for (let share = 0; share < shares; share += 1) {
+      const own = events.slice(share * sourceEvents, (share + 1) * sourceEvents);
+      const answerShare: Waiting["answer"] = (receipts, error) => {
+        all.push(...receipts);
+        answered += 1;
+        if (answered === shares) answer(all, error);
+      };
+      this.#push({ events: own, records: [], isWhole: false, connection, source, answer: answerShare });
+    }
   }
 
   #push(waiting: Waiting): void {
@@ -184,22 +211,35 @@ export class Publisher {
     for (const { events, connection, answer } of [...failed, ...behind]) {
       // Once for each, with the first that it said.
       if (connection !== undefined && connections.delete(connection)) {
-        this.#holds.hold(connection, events, code);
+        this.holds.hold(connection, events, code);
       }
       answer(refusals(events.length, code), error);
     }
   }
 
-  /** Whole messages, as many as fit into a commit, but one at least. */
+  /** As many as fit into a commit, but one at least, and of one source its share: others do not wait behind all that it has said. */
   #nextBatch(): Waiting[] {
-    let events = 0;
-    let count = 0;
+    const batch: Waiting[] = [];
+    const left: Waiting[] = [];
+    const taken = new Map<object | undefined, number>();
+    let total = 0;
+    let isFull = false;
     for (const waiting of this.#queue) {
-      events += waiting.events.length;
-      if (count > 0 && events > this.#limits.commitEvents) break;
-      count += 1;
+      const { source, events } = waiting;
+      const before = taken.get(source) ?? 0;
+      const isOver = source !== undefined && before > 0 && before + events.length > sourceEvents;
+      if (!isOver) isFull ||= batch.length > 0 && total + events.length > this.#limits.commitEvents;
+      if (isOver || isFull) {
+        left.push(waiting);
+        taken.set(source, sourceEvents); // what it said behind this waits as well
+        continue;
+      }
+      batch.push(waiting);
+      total += events.length;
+      taken.set(source, before + events.length);
     }
-    return this.#queue.splice(0, count);
+    this.#queue = left;
+    return batch;
   }
 
   #committed(waiting: readonly Waiting[], batch: readonly NewEvent[], appended: readonly Appended[]): void {
@@ -222,6 +262,9 @@ export class Publisher {
 
 /** How long a lazy record may wait for a commit to go with. Milliseconds. */
 const lazyMs = 1_000;
+
+/** Of one source in one commit, where there is more: one or two ms of the log's work. */
+const sourceEvents = 64;
 
 const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
 

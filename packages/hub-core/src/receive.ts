@@ -13,6 +13,8 @@ import type { History } from "./history.ts";
 import type { Limits } from "./limits.ts";
 import type { Listening } from "./listen.ts";
 import type { Logger } from "./logger.ts";
+import type { Meter } from "./meter.ts";
+import { rateRefusal } from "./pace.ts";
 import type { Presence } from "./presence.ts";
 import type { Publisher } from "./publish.ts";
 import type { Questions } from "./questions.ts";
@@ -24,6 +26,7 @@ import type { WorkGroups } from "./work.ts";
 /** What the messages of one contract's satellites are given to. */
 export interface Receiver {
   readonly contract: Contract;
+  readonly meter: Meter;
   readonly publisher: Publisher;
   readonly listening: Listening;
   readonly followers: Followers;
@@ -44,6 +47,8 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
   const reply = (answer: unknown) => ack?.(answer);
   const end = endOf(socket.data.session, Date.now());
   if (end !== undefined) return reply(refused(end));
+  const refusal = rateRefusal(receiver, socket, name, args);
+  if (refusal !== undefined) return reply({ ok: false, error: refusal });
   const ask = typeof name === "string" ? asks[name] : undefined;
   // Said in one piece with the end of the connection: it would be kept for nobody. An event counts all the same.
   if (!socket.connected && (ask !== undefined || name === "hub:listen")) return;
@@ -71,8 +76,7 @@ const asks: Readonly<Record<string, Ask>> = Object.assign(Object.create(null), {
     isOfGroup(message) ? groups.endDeath("redrive", socket, message) : followers.redrive(socket, message),
   "hub:work": ({ groups }, socket, message) => groups.work(socket, message),
   "hub:hold": ({ groups }, socket, message) => groups.hold(socket, message),
-  "hub:settle": (receiver, socket, message) =>
-    receiver.groups.settle(socket, message, (entry, cause) => admitEntry(receiver, socket, entry, cause)),
+  "hub:settle": settle,
   "hub:groups": ({ groups }, socket) => groups.list(socket),
   "hub:dead": ({ groups }, socket, message) => groups.dead(socket, message),
   "hub:drop": ({ groups }, socket, message) => groups.endDeath("drop", socket, message),
@@ -89,6 +93,23 @@ const onlyOf = (args: readonly unknown[]): unknown => (args.length === 1 ? args[
 
 /** Whoever has a token renews it. */
 const isForPlain = (ask: Ask): boolean => ask === asks["hub:renew"];
+
+/** What comes of claims counts as what is said without one. */
+async function settle(receiver: Receiver, socket: HubSocket, message: unknown): Promise<unknown> {
+  const { groups, meter } = receiver;
+  const arrivals: (() => void)[] = [];
+  const admitCounted = (entry: readonly unknown[], cause: string) => {
+    const result = admitEntry(receiver, socket, entry, cause);
+    meter.count(socket, 1);
+    if ("data" in result) arrivals.push(meter.carry(socket.conn, result.data.length));
+    return result;
+  };
+  try {
+    return await groups.settle(socket, message, admitCounted);
+  } finally {
+    for (const arrive of arrivals) arrive();
+  }
+}
 
 const isOfGroup = (message: unknown): boolean =>
   typeof message === "object" && message !== null && "group" in message;
@@ -139,6 +160,7 @@ function emit(
   connection: HubSocket | undefined,
   answer: (receipts: readonly Receipt[]) => void,
 ): void {
+  const { meter, publisher } = receiver;
   if (receiver.isClosing()) return answer(entries.map(() => refused("HUB_CLOSING")));
   const admitted: Admitted[] = [];
   const refusals = new Map<number, Receipt>();
@@ -146,11 +168,16 @@ function emit(
     const result = admitEntry(receiver, socket, entry);
     if ("code" in result) refusals.set(place, { ok: false, error: result });
     else admitted.push(result);
+    if (connection !== undefined && "code" in result) publisher.holds.release(connection, idOf(entry));
   });
-  receiver.publisher.publish(admitted, connection, (published) => {
+  const bytes = admitted.reduce((sum, { data }) => sum + data.length, 0);
+  const arrive = meter.carry(socket.conn, bytes);
+  const answerAll = (published: readonly Receipt[]) => {
+    arrive();
     const receipts = published.values();
     answer(entries.map((_entry, place) => refusals.get(place) ?? (receipts.next().value as Receipt)));
-  });
+  };
+  publisher.publish(admitted, connection, answerAll, socket);
 }
 
 /** `cause`: of an event that settles a claim. One that is said under a claim names it in its options. */
@@ -171,6 +198,8 @@ function admitEntry(
 
 const hasClaim = (options: unknown): options is { readonly claim: unknown } =>
   typeof options === "object" && options !== null && Object.hasOwn(options, "claim");
+
+const idOf = ([, , options]: readonly unknown[]): unknown => (options as { id?: unknown } | undefined)?.id;
 
 const isEntry = (entry: unknown): entry is unknown[] =>
   Array.isArray(entry) && entry.length >= 1 && entry.length <= 3;

@@ -70,6 +70,8 @@ export class WorkGroups {
   readonly #limits: Limits;
   readonly #tools: GroupTools;
   readonly #groups = new Map<string, WorkGroup>();
+  /** Those whose first record is on its way to disk, and who was the first to name them. */
+  readonly #making = new Map<string, { readonly by: string; readonly group: Promise<WorkGroup> }>();
   #loading: Promise<void> | undefined;
 
   constructor(log: EventLog, limits: Limits, tools: GroupTools) {
@@ -92,17 +94,14 @@ export class WorkGroups {
     let group = this.#named(socket, name);
     let gap: Cursor | undefined;
     if (group === undefined) {
-      if (this.#groups.size >= this.#limits.groups) return refused("GROUPS_TOO_MANY");
       const start = await startFrom(from, this.#log, this.#tools.publisher);
       if (start === undefined) return refused("CURSOR_INVALID");
+      if (!this.#hasRoomFor(full, socket)) return refused("GROUPS_TOO_MANY");
       const position = start.offset;
       gap = start.gap;
       const { role, id } = socket.data.identity;
       const record = { role, id, group: name, events, rooms, position, token: 0, attempts, backoffMs };
-      await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
-      // Two members may have asked at once: the first of them made it.
-      group = this.#groups.get(full) ?? new WorkGroup(full, record, filter, [], this.#tools);
-      this.#groups.set(full, group);
+      group = await this.#create(full, record, filter);
     }
     if (filterName(group.filter) !== filterName(filter)) return refused("GROUP_DIFFERS");
     if (!socket.connected) return refused("HUB_CLOSING"); // gone while the log was asked
@@ -256,6 +255,34 @@ export class WorkGroups {
   *ofKey(key: string): Iterable<{ readonly group: GroupRecord; readonly claim: ClaimRecord }> {
     for (const { record, claims } of this.#groups.values())
       for (const claim of claims.ofKey(key)) yield { group: record, claim };
+  }
+
+  /** Those that are being made count, too: many may be asked for at once. */
+  #hasRoomFor(full: string, { data: { identity } }: HubSocket): boolean {
+    if (this.#groups.has(full) || this.#making.has(full)) return true;
+    const by = nameOf(identity);
+    const firstNamedBy = [
+      ...[...this.#groups.values()].map(({ record }) => nameOf(record)),
+      ...[...this.#making.values()].map((making) => making.by),
+    ];
+    const own = firstNamedBy.filter((name) => name === by).length;
+    return firstNamedBy.length < this.#limits.groups && own < this.#limits.groupsPerSatellite;
+  }
+
+  /** Two members may ask at once: they get the same one. */
+  #create(full: string, record: GroupRecord, filter: Filter): Promise<WorkGroup> {
+    const known = this.#groups.get(full) ?? this.#making.get(full)?.group;
+    if (known !== undefined) return Promise.resolve(known);
+    const group = this.#make(full, record, filter).finally(() => this.#making.delete(full));
+    this.#making.set(full, { by: nameOf(record), group });
+    return group;
+  }
+
+  async #make(full: string, record: GroupRecord, filter: Filter): Promise<WorkGroup> {
+    await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
+    const group = new WorkGroup(full, record, filter, [], this.#tools);
+    this.#groups.set(full, group);
+    return group;
   }
 
   async #find(socket: HubSocket, group: string): Promise<WorkGroup | undefined> {

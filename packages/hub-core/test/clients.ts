@@ -112,9 +112,11 @@ export class RawClient implements AsyncDisposable {
 
   /** The first frame that fits, now or later; rejects when the connection ends before. */
   async until(fits: (frame: string) => boolean): Promise<string> {
-    for (;;) {
-      const frame = this.frames.find(fits);
-      if (frame !== undefined) return frame;
+    for (let looked = 0; ; ) {
+      for (; looked < this.frames.length; looked += 1) {
+        const frame = this.frames[looked] as string;
+        if (fits(frame)) return frame;
+      }
       if (this.socket.readyState === WebSocket.CLOSED)
         throw new Error(`closed after ${this.frames.join(" ")}`);
       await new Promise<void>((resolve) => this.#waiting.push(resolve));

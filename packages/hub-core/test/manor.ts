@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Claim, type Delivery, defineContract, type ErrorBody } from "@orrery/contracts";
 import { keyFrom, signToken } from "@orrery/tokens";
 import { z } from "zod";
@@ -105,11 +106,12 @@ export class Visitor extends PlainClient {
     return this.socket.emitWithAck(message, request);
   }
 
-  /** Asks until the hub does nothing for it any more; the code. */
+  /** Asks, as often as it may, until the hub does nothing for it any more; the code. */
   async over(): Promise<string> {
     for (;;) {
       const { error } = await this.ask("hub:followers");
-      if (error !== undefined) return error.code;
+      if (error?.retryAfterMs !== undefined) await sleep(error.retryAfterMs);
+      else if (error !== undefined) return error.code;
     }
   }
 }

@@ -1,0 +1,94 @@
+import { type ErrorBody, errorBody } from "@orrery/contracts";
+import type { Limits } from "./limits.ts";
+import { Rates } from "./rate.ts";
+
+/** The rate of all addresses together has a name that is none of theirs. */
+const everywhere = "everywhere";
+
+/**
+ * Who may connect: how many there are, in all and by address, and how fast they come. No sockets here, and no clock: `nowMs` is
+ * never set back.
+ */
+export class Door {
+  readonly #limits: Limits;
+  readonly #handshakes: Rates<string>;
+  readonly #handshakesByAddress: Rates<string>;
+  /** Refusals that were told; who is beyond is not worth an answer. */
+  readonly #refusals: Rates<string>;
+  readonly #refusalsByAddress: Rates<string>;
+  readonly #inside = new Map<string, number>();
+  #count = 0;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+    const debt = Number.POSITIVE_INFINITY;
+    const all = { perSecond: limits.handshakesPerSecond, atOnce: limits.handshakesAtOnce, debt };
+    const each = {
+      perSecond: limits.handshakesPerSecondPerAddress,
+      atOnce: limits.handshakesAtOncePerAddress,
+      debt,
+    };
+    this.#handshakes = new Rates(all);
+    this.#handshakesByAddress = new Rates(each);
+    this.#refusals = new Rates(all);
+    this.#refusalsByAddress = new Rates(each);
+  }
+
+  /** Why one more may not connect; undefined: it may. One that gets in is to be told with `enter`. */
+  refusal(address: string, nowMs: number): ErrorBody | undefined {
+    const refusal = this.handshakeRefusal(address, nowMs);
+    if (refusal !== undefined) return refusal;
+    const { connections, connectionsPerAddress } = this.#limits;
+    const isFull = this.#count >= connections || (this.#inside.get(address) ?? 0) >= connectionsPerAddress;
+    if (!isFull) return undefined;
+    this.#refused(address, nowMs);
+    return errorBody("CONNECTIONS_TOO_MANY");
+  }
+
+  /** The same for a handshake that makes no new connection. What is refused does not count, so that a crowd gets in bit by bit. */
+  handshakeRefusal(address: string, nowMs: number): ErrorBody | undefined {
+    const waitMs = this.#waitMs(address, nowMs);
+    if (waitMs === 0) {
+      this.#handshakes.take(everywhere, 1, nowMs);
+      this.#handshakesByAddress.take(address, 1, nowMs);
+      return undefined;
+    }
+    this.#refused(address, nowMs);
+    return errorBody("HANDSHAKES_TOO_MANY", undefined, waitMs);
+  }
+
+  /** Whether one from there would only be refused once more, after many: then its connection need not be answered. */
+  isShut(address: string, nowMs: number): boolean {
+    if (this.#waitMs(address, nowMs) === 0) return false;
+    return this.#refusals.waitMs(everywhere, nowMs) > 0 || this.#refusalsByAddress.waitMs(address, nowMs) > 0;
+  }
+
+  /** One more is in, until what this returns is called, once or more. */
+  enter(address: string): () => void {
+    let isInside = true;
+    this.#change(address, 1);
+    return () => {
+      if (isInside) this.#change(address, -1);
+      isInside = false;
+    };
+  }
+
+  #refused(address: string, nowMs: number): void {
+    this.#refusals.take(everywhere, 1, nowMs);
+    this.#refusalsByAddress.take(address, 1, nowMs);
+  }
+
+  #waitMs(address: string, nowMs: number): number {
+    return Math.max(
+      this.#handshakes.waitMs(everywhere, nowMs),
+      this.#handshakesByAddress.waitMs(address, nowMs),
+    );
+  }
+
+  #change(address: string, by: number): void {
+    this.#count += by;
+    const inside = (this.#inside.get(address) ?? 0) + by;
+    if (inside === 0) this.#inside.delete(address);
+    else this.#inside.set(address, inside);
+  }
+}

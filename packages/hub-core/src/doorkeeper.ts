@@ -1,0 +1,88 @@
+import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
+import type { ErrorBody } from "@orrery/contracts";
+import type { Server } from "socket.io";
+import { addressOf } from "./address.ts";
+import { type Connection, idOf } from "./connection.ts";
+import type { Door } from "./door.ts";
+import type { Meter } from "./meter.ts";
+
+interface EngineRequest extends IncomingMessage {
+  readonly _query: Readonly<Record<string, string | undefined>>;
+}
+
+/** Lets connections in as the door says, watches those that are in, and holds up the messages of those that poll. */
+export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: number): void {
+  const connections = new Map<string, Connection>();
+  /** Let in, and not a connection yet. */
+  const entering = new WeakMap<IncomingMessage, () => void>();
+
+  engine.on("connection", (connection: Connection) => {
+    const id = idOf(connection);
+    const leave = entering.get(connection.request);
+    entering.delete(connection.request);
+    connections.set(id, connection);
+    connection.setMaxListeners(0); // each of its followers may wait until it has read
+    meter.watch(connection);
+    connection.once("close", () => {
+      connections.delete(id);
+      leave?.();
+    });
+  });
+
+  engine.use((request: EngineRequest, response: ServerResponse | object, next: () => void) => {
+    const { sid } = request._query;
+    const connection = sid === undefined ? undefined : connections.get(sid);
+    const isUpgrade = !(response instanceof ServerResponse); // for those Engine.IO has something of its own
+    if (connection !== undefined && !isUpgrade) return void poll(connection, request, next);
+    const address = addressOf(request, proxies);
+    const nowMs = performance.now();
+    const refusal = sid === undefined ? door.refusal(address, nowMs) : door.handshakeRefusal(address, nowMs);
+    if (refusal !== undefined) return isUpgrade ? refuseUpgrade(refusal, request) : refuse(refusal, response);
+    if (sid === undefined) {
+      const leave = door.enter(address);
+      entering.set(request, leave);
+      const carrier = isUpgrade ? request.socket : response;
+      carrier.once("close", () => {
+        if (entering.delete(request)) leave();
+      });
+    }
+    next();
+  });
+
+  /** What a satellite that polls says is not read before it may be. */
+  async function poll(connection: Connection, request: IncomingMessage, next: () => void): Promise<void> {
+    if (request.method === "GET") return next(); // a second one at a time ends the connection
+    meter.posted(connection);
+    if (meter.isHeld(connection)) await meter.whenFree(connection);
+    if (!request.destroyed) next();
+  }
+}
+
+function refuse(error: ErrorBody, response: ServerResponse): void {
+  const { status, headers, body } = answerOf(error);
+  response.writeHead(status, headers).end(body);
+}
+
+function refuseUpgrade(error: ErrorBody, { socket }: IncomingMessage): void {
+  const { status, headers, body } = answerOf(error);
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.on("error", () => undefined); // it may be gone
+  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
+  socket.destroySoon();
+}
+
+/** In the form of Engine.IO's own refusals, with all that there is to say in `error`. */
+function answerOf(error: ErrorBody) {
+  const body = JSON.stringify({ code: forbidden, message: error.code, error });
+  const { retryAfterMs } = error;
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+    "content-length": String(Buffer.byteLength(body)),
+    connection: "close",
+    ...(retryAfterMs !== undefined && { "retry-after": String(Math.ceil(retryAfterMs / 1_000)) }),
+  };
+  return { status: error.code === "CONNECTIONS_TOO_MANY" ? 503 : 429, headers, body };
+}
+
+/** Engine.IO's number for what its server does not want. */
+const forbidden = 4;

@@ -1,0 +1,199 @@
+import { type ErrorBody, errorBody, nameOf } from "@orrery/contracts";
+import type { HubSocket } from "./audience.ts";
+import { type Connection, holdBack, watchSocket, whenOver } from "./connection.ts";
+import { FairTurns } from "./fair-turns.ts";
+import type { Limits } from "./limits.ts";
+import type { Logger } from "./logger.ts";
+import { Rates } from "./rate.ts";
+
+/** What a refusal takes of the rate: it is some of the work of what it refuses. */
+const refusalCost = 0.5;
+/** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
+const messagesPerEvent = 2;
+/** What one more HTTP request of long polling counts as, whatever is in it: 150 µs of the hub. Messages. */
+const postMessages = 8;
+
+/** A rate, for each connection, and for each satellite with all its connections. */
+interface Gauge {
+  readonly ofConnection: Rates<Connection>;
+  readonly ofSatellite: Rates<string>;
+}
+
+/** What of one connection waits for receipts. */
+interface Load {
+  bytes: number;
+  whenLess: (() => void)[];
+}
+
+/**
+ * Counts what connections and satellites say. Who has nothing left of its rate is refused, with the time to wait; who goes on
+ * all the same, or has too much in flight, is not listened to for a while, which costs the hub nothing.
+ */
+export class Meter {
+  readonly #limits: Limits;
+  readonly #logger: Logger;
+  readonly #nowMs: () => number;
+  readonly #events: Gauge;
+  readonly #requests: Gauge;
+  readonly #messages: Rates<Connection>;
+  readonly #bytes: Rates<Connection>;
+  readonly #loads = new WeakMap<Connection, Load>();
+  readonly #stoppedUntilMs = new WeakMap<Connection, number>();
+  readonly #turns = new FairTurns();
+
+  /** `nowMs`: a clock that is never set back. */
+  constructor(limits: Limits, logger: Logger, nowMs = () => performance.now()) {
+    this.#limits = limits;
+    this.#logger = logger;
+    this.#nowMs = nowMs;
+    this.#events = gaugeOf(
+      limits.eventsPerSecond,
+      limits.eventsPerSecondPerSatellite,
+      limits.eventsAtOnce,
+      limits.debtEvents,
+    );
+    this.#requests = gaugeOf(
+      limits.requestsPerSecond,
+      limits.requestsPerSecondPerSatellite,
+      limits.requestsAtOnce,
+      limits.debtEvents / 10,
+    );
+    this.#messages = new Rates({
+      perSecond: messagesPerEvent * limits.eventsPerSecond,
+      atOnce: messagesPerEvent * limits.eventsAtOnce,
+      debt: 0,
+    });
+    this.#bytes = new Rates({ perSecond: limits.bytesPerSecond, atOnce: limits.bytesAtOnce, debt: 0 });
+  }
+
+  /** Counts all that the connection carries, from now on. */
+  watch(connection: Connection): void {
+    connection.on("packet", ({ data }: { readonly data?: string | Buffer }) => {
+      if (connection.transport.name === "polling") this.#read(connection, data?.length ?? 0);
+      // It joins a namespace: for the hub that is as much as to listen.
+      this.#message(connection, typeof data === "string" && data.startsWith("0"));
+    });
+    watchSocket(connection, this.#limits.unsentBytes, {
+      onBytes: (bytes) => this.#read(connection, bytes),
+      onPing: () => this.#message(connection),
+    });
+    connection.once("close", () => {
+      this.#events.ofConnection.forget(connection);
+      this.#requests.ofConnection.forget(connection);
+      this.#messages.forget(connection);
+      this.#bytes.forget(connection);
+    });
+  }
+
+  /** Counts one more HTTP request for a connection that polls. */
+  posted(connection: Connection): void {
+    const nowMs = this.#nowMs();
+    if (this.#messages.take(connection, postMessages, nowMs)) this.#stop(connection, undefined, nowMs);
+  }
+
+  /** Why so many events in one message, or a question, are refused; undefined: they may pass. */
+  eventsRefusal(socket: HubSocket, count: number): ErrorBody | undefined {
+    return this.#refusal(this.#events, socket, count);
+  }
+
+  /** Why a message that asks something of the hub itself is refused. */
+  requestRefusal(socket: HubSocket): ErrorBody | undefined {
+    return this.#refusal(this.#requests, socket, 1);
+  }
+
+  /** Counts so many events that are not refused for their rate; none: a message that is refused anyway. */
+  count(socket: HubSocket, events = refusalCost): void {
+    this.#take(this.#events, socket, events, this.#nowMs());
+  }
+
+  /** So many bytes of events are on their way to disk until what it returns is called. */
+  carry(connection: Connection, bytes: number): () => void {
+    const load = this.#loads.get(connection) ?? { bytes: 0, whenLess: [] };
+    this.#loads.set(connection, load);
+    load.bytes += bytes;
+    this.#hold(connection);
+    return () => {
+      load.bytes -= bytes;
+      if (load.bytes <= this.#limits.inFlightBytes) for (const wake of load.whenLess.splice(0)) wake();
+    };
+  }
+
+  /** Whether nothing more is to be taken from the connection now. */
+  isHeld(connection: Connection): boolean {
+    return this.#stoppedMs(connection) > 0 || this.#inFlight(connection) > this.#limits.inFlightBytes;
+  }
+
+  /** Resolves when the connection may be listened to, or when it is gone. */
+  async whenFree(connection: Connection): Promise<void> {
+    while (this.isHeld(connection) && connection.readyState !== "closed") {
+      const stoppedMs = this.#stoppedMs(connection);
+      if (stoppedMs > 0) await whenOver(connection, stoppedMs);
+      else await new Promise<void>((resolve) => this.#loads.get(connection)?.whenLess.push(resolve));
+    }
+  }
+
+  #read(connection: Connection, bytes: number): void {
+    const nowMs = this.#nowMs();
+    this.#turns.read(connection, bytes);
+    if (this.#bytes.take(connection, bytes, nowMs)) this.#stop(connection, undefined, nowMs);
+  }
+
+  #message(connection: Connection, isRequest = false): void {
+    const nowMs = this.#nowMs();
+    this.#turns.arrived(connection);
+    let isDeep = this.#messages.take(connection, 1, nowMs);
+    if (isRequest) isDeep = this.#requests.ofConnection.take(connection, 1, nowMs) || isDeep;
+    if (isDeep) this.#stop(connection, undefined, nowMs);
+  }
+
+  #refusal(gauge: Gauge, socket: HubSocket, tokens: number): ErrorBody | undefined {
+    const nowMs = this.#nowMs();
+    const waitMs = Math.max(
+      gauge.ofConnection.waitMs(socket.conn, nowMs),
+      gauge.ofSatellite.waitMs(satelliteOf(socket), nowMs),
+    );
+    this.#take(gauge, socket, waitMs > 0 ? refusalCost : tokens, nowMs);
+    return waitMs > 0 ? errorBody("RATE_LIMITED", undefined, waitMs) : undefined;
+  }
+
+  #take({ ofConnection, ofSatellite }: Gauge, socket: HubSocket, tokens: number, nowMs: number): void {
+    const satellite = satelliteOf(socket);
+    const isDeep = ofConnection.take(socket.conn, tokens, nowMs);
+    const isDeepTogether = ofSatellite.take(satellite, tokens, nowMs);
+    if (isDeep || isDeepTogether) this.#stop(socket.conn, satellite, nowMs);
+  }
+
+  /** Does not listen, for a while, to a connection that is too deep in debt, by itself or with its satellite's others. */
+  #stop(connection: Connection, satellite: string | undefined, nowMs: number): void {
+    let ms = Math.max(this.#bytes.stopMs(connection, nowMs), this.#messages.stopMs(connection, nowMs));
+    for (const { ofConnection, ofSatellite } of [this.#events, this.#requests]) {
+      ms = Math.max(ms, ofConnection.stopMs(connection, nowMs));
+      if (satellite !== undefined) ms = Math.max(ms, ofSatellite.stopMs(satellite, nowMs));
+    }
+    if (!this.#stoppedUntilMs.has(connection)) {
+      this.#logger.warn({ satellite, address: connection.remoteAddress, ms }, "a connection says too much");
+    }
+    // A connection that is not listened to for long would be taken for dead.
+    this.#stoppedUntilMs.set(connection, nowMs + Math.min(ms, this.#limits.pingTimeoutMs / 2));
+    this.#hold(connection);
+  }
+
+  #hold(connection: Connection): void {
+    if (this.isHeld(connection)) holdBack(connection, () => this.whenFree(connection));
+  }
+
+  #stoppedMs(connection: Connection): number {
+    return (this.#stoppedUntilMs.get(connection) ?? 0) - this.#nowMs();
+  }
+
+  #inFlight(connection: Connection): number {
+    return this.#loads.get(connection)?.bytes ?? 0;
+  }
+}
+
+const gaugeOf = (perSecond: number, perSecondOfSatellite: number, atOnce: number, debt: number): Gauge => ({
+  ofConnection: new Rates({ perSecond, atOnce, debt }),
+  ofSatellite: new Rates({ perSecond: perSecondOfSatellite, atOnce: 2 * atOnce, debt }),
+});
+
+const satelliteOf = ({ nsp, data }: HubSocket): string => `${nsp.name} ${nameOf(data.identity)}`;

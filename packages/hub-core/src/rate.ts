@@ -1,0 +1,96 @@
+/** How fast something may go on. */
+export interface Rate {
+  /** So many tokens come back. */
+  readonly perSecond: number;
+  /** So many are there after a rest, and never more. */
+  readonly atOnce: number;
+  /** So far below zero it may be before nothing more is taken until that is worked off. */
+  readonly debt: number;
+}
+
+/** What was left of a rate at one moment; below zero it is a debt. */
+export interface Bucket {
+  readonly tokens: number;
+  readonly atMs: number;
+}
+
+/** Who was too deep in debt has the tokens of so long when it may go on, so that it is not stopped again at once. Milliseconds. */
+const headStartMs = 200;
+
+export const fullBucket = ({ atOnce }: Rate, nowMs: number): Bucket => ({ tokens: atOnce, atMs: nowMs });
+
+/** What is left by now. */
+export const tokensLeft = ({ perSecond, atOnce }: Rate, { tokens, atMs }: Bucket, nowMs: number): number =>
+  Math.min(atOnce, tokens + ((nowMs - atMs) * perSecond) / 1_000);
+
+/** Takes tokens whether they are there or not. */
+export const take = (rate: Rate, bucket: Bucket, tokens: number, nowMs: number): Bucket => ({
+  tokens: tokensLeft(rate, bucket, nowMs) - tokens,
+  atMs: nowMs,
+});
+
+/**
+ * How long to wait before the next one; 0: it may go on now. One token is enough, whatever it needs: it takes all that, and the next
+ * one waits the longer. So nothing is too large ever to pass. Whole milliseconds.
+ */
+export const waitMs = (rate: Rate, bucket: Bucket, nowMs: number): number =>
+  msUntil(rate, bucket, Math.min(1, rate.atOnce), nowMs);
+
+/** How long nothing more is to be taken, because it went on too far without waiting; 0: it did not. Whole milliseconds. */
+export const stopMs = (rate: Rate, bucket: Bucket, nowMs: number): number =>
+  tokensLeft(rate, bucket, nowMs) >= -rate.debt
+    ? 0
+    : msUntil(rate, bucket, Math.min(rate.atOnce, (rate.perSecond * headStartMs) / 1_000), nowMs);
+
+const msUntil = (rate: Rate, bucket: Bucket, tokens: number, nowMs: number): number =>
+  Math.max(0, Math.ceil(((tokens - tokensLeft(rate, bucket, nowMs)) / rate.perSecond) * 1_000));
+
+/** Among so few buckets none is looked for that can go. */
+const fewBuckets = 1_000;
+
+/** One rate for each of many, by whatever names them. Who has rested long enough has all of it, so nothing is kept of those. */
+export class Rates<Key> {
+  readonly #rate: Rate;
+  readonly #buckets = new Map<Key, Bucket>();
+  #sweepAt = fewBuckets;
+
+  constructor(rate: Rate) {
+    this.#rate = rate;
+  }
+
+  /** Of how many something is kept. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
+  /** Whether nothing more is to be taken now. */
+  take(key: Key, tokens: number, nowMs: number): boolean {
+    const bucket = take(this.#rate, this.#bucketOf(key, nowMs), tokens, nowMs);
+    this.#buckets.set(key, bucket);
+    if (this.#buckets.size >= this.#sweepAt) this.#sweep(nowMs);
+    return bucket.tokens < -this.#rate.debt;
+  }
+
+  waitMs(key: Key, nowMs: number): number {
+    return waitMs(this.#rate, this.#bucketOf(key, nowMs), nowMs);
+  }
+
+  stopMs(key: Key, nowMs: number): number {
+    return stopMs(this.#rate, this.#bucketOf(key, nowMs), nowMs);
+  }
+
+  forget(key: Key): void {
+    this.#buckets.delete(key);
+  }
+
+  #bucketOf(key: Key, nowMs: number): Bucket {
+    return this.#buckets.get(key) ?? fullBucket(this.#rate, nowMs);
+  }
+
+  /** Only when there are twice as many, so that it costs little for each that comes. */
+  #sweep(nowMs: number): void {
+    for (const [key, bucket] of this.#buckets)
+      if (tokensLeft(this.#rate, bucket, nowMs) >= this.#rate.atOnce) this.#buckets.delete(key);
+    this.#sweepAt = Math.max(fewBuckets, 2 * this.#buckets.size);
+  }
+}

@@ -1,0 +1,190 @@
+import type { Receipt } from "@orrery/contracts";
+import { startHub, type TestHub } from "../src/testing.ts";
+import type { PlainClient } from "./clients.ts";
+import { connect, contracts, host } from "./house.ts";
+
+const start = (limits: object) => startHub({ contracts, limits });
+
+const limited = {
+  ok: false,
+  error: { code: "RATE_LIMITED", retryable: true, retryAfterMs: expect.any(Number) },
+};
+const isLimited = (reply: { readonly ok: boolean; readonly error?: { readonly code: string } }) =>
+  reply.error?.code === "RATE_LIMITED";
+
+/** Says them at once, without waiting for a receipt. */
+const sayAll = (client: PlainClient, count: number, event = "said") =>
+  Promise.all(Array.from({ length: count }, (_, place) => client.say(event, { id: `${place}` })));
+
+const count = (replies: readonly Receipt[]) => replies.filter(({ ok }) => ok).length;
+
+describe("a connection that says more than it may", () => {
+  it("is refused what is beyond, with the time to wait, and nobody hears of that", async () => {
+    await using hub = await start({ eventsPerSecond: 1, eventsAtOnce: 3 });
+    await using client = await connect(hub, { ...host, events: [] });
+    await using listener = await connect(hub, { role: "guest", id: "g" });
+    const replies = await sayAll(client, 5);
+    expect(replies.map(({ ok }) => ok)).toEqual([true, true, true, false, false]);
+    expect(replies[3]).toMatchObject(limited);
+    expect((replies[3] as typeof limited).error.retryAfterMs).toBeGreaterThan(0);
+    await using other = await connect(hub, { role: "guest", id: "other", events: [] });
+    expect(await other.say("said", { id: "end" })).toMatchObject({ ok: true });
+    expect((await listener.take(4)).map(({ data }) => data.id)).toEqual(["0", "1", "2", "end"]);
+  });
+
+  it("may go on when the time is over that it was told", async () => {
+    await using hub = await start({ eventsPerSecond: 5, eventsAtOnce: 1 });
+    await using client = await connect(hub, { ...host, events: [] });
+    const [, refused] = await sayAll(client, 2);
+    const { retryAfterMs } = (refused as typeof limited).error as unknown as { retryAfterMs: number };
+    const beganMs = performance.now();
+    for (;;) {
+      // Its receipt is refused again, or it is told when that may pass: never before.
+      const reply = await client.say("said", { id: "again" });
+      if (reply.ok) break;
+    }
+    // What is said meanwhile only makes it longer; timers of the hub and of the test differ by a little.
+    expect(performance.now() - beganMs).toBeGreaterThan(retryAfterMs - 50);
+  });
+
+  it("is refused events that are not kept, and questions, just as well", async () => {
+    await using hub = await start({ eventsPerSecond: 1, eventsAtOnce: 2 });
+    await using client = await connect(hub, { ...host, protocol: 1 });
+    expect(count(await sayAll(client, 3, "waved"))).toBe(2);
+    const asked = { event: "said", data: {}, to: { role: "host" } };
+    expect(await client.socket.emitWithAck("hub:ask", asked)).toMatchObject(limited);
+  });
+
+  it("has each event of a batch counted: one that begins passes whole, and the next one waits the longer", async () => {
+    await using hub = await start({ eventsPerSecond: 1, eventsAtOnce: 2 });
+    await using client = await connect(hub, { ...host, protocol: 1 });
+    const batch = Array.from({ length: 100 }, (_, place) => ["said", { id: `${place}` }]);
+    const { receipts } = await client.socket.emitWithAck("hub:emit", batch);
+    expect(count(receipts)).toBe(100);
+    const { error } = await client.socket.emitWithAck("hub:emit", batch);
+    expect(error.code).toBe("RATE_LIMITED");
+    expect(error.retryAfterMs).toBeGreaterThan(90_000);
+  });
+
+  it("is refused what it asks of the hub itself; what answers the hub is counted, and not refused", async () => {
+    await using hub = await start({ requestsPerSecond: 1, requestsAtOnce: 3 });
+    await using client = await connect(hub, { ...host, protocol: 1 });
+    const ask = (message: string, request: object) => client.socket.emitWithAck(message, request);
+    const listen = { events: ["said"] };
+    // To join the namespace was the first.
+    const replies = [
+      ask("hub:listen", listen),
+      ask("hub:followers", {}),
+      ask("hub:listen", { events: [] }),
+      ask("hub:follow", { as: "f", events: ["said"] }),
+      ask("hub:history", { key: "k" }),
+      ask("hub:reply", { id: "none", data: {} }),
+      ask("hub:settle", { group: "g", settles: [] }),
+      ask("hub:hold", { group: "g", claims: [] }),
+      ask("hub:unfollow", { as: "f" }),
+    ];
+    expect((await Promise.all(replies)).map(isLimited)).toEqual([
+      ...[false, false, true, true, true],
+      ...[false, false, false, false],
+    ]);
+    // It hears what it heard before.
+    expect(await client.say("said", { id: "a" })).toMatchObject({ ok: true });
+    expect((await client.take(1)).map(({ data }) => data.id)).toEqual(["a"]);
+  });
+});
+
+describe("a satellite with several connections", () => {
+  const connectAll = (hub: TestHub, auths: readonly object[]) =>
+    Promise.all(auths.map((auth) => connect(hub, { events: [], ...auth })));
+
+  it("may say no more than its rate with all of them together", async () => {
+    await using hub = await start({ eventsPerSecondPerSatellite: 1, eventsAtOnce: 2 });
+    const clients = await connectAll(hub, [host, host, host, { role: "guest", id: "g" }]);
+    const passed: number[] = [];
+    for (const client of clients) passed.push(count(await sayAll(client, 2)));
+    // Twice what one connection may say at once, and a little that comes back meanwhile.
+    expect(passed[0]).toBe(2);
+    expect(passed.slice(0, 3).reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(5);
+    expect(passed[3]).toBe(2);
+    for (const client of clients) await client[Symbol.asyncDispose]();
+  });
+
+  it("does not begin anew with a new connection", async () => {
+    await using hub = await start({ requestsPerSecondPerSatellite: 1, requestsAtOnce: 3 });
+    const replies: boolean[] = [];
+    for (let connection = 0; connection < 4; connection += 1) {
+      await using client = await connect(hub, { ...host, protocol: 1 });
+      for (let asked = 0; asked < 2; asked += 1) {
+        replies.push(isLimited(await client.socket.emitWithAck("hub:followers", {})));
+      }
+    }
+    expect(replies.slice(0, 6)).toEqual(Array(6).fill(false));
+    expect(replies.slice(6)).toContain(true);
+  });
+});
+
+describe("a batch that is refused for its rate", () => {
+  const say = ({ socket }: PlainClient, ...ids: string[]) =>
+    socket.emitWithAck(
+      "hub:emit",
+      ids.map((id) => ["said", { id }, { id }]),
+    );
+  const many = Array.from({ length: 900 }, (_, place) => `many-${place}`);
+  const kept = async ({ log }: TestHub) =>
+    (await log.read({ after: many.length })).events.map(({ id }) => id);
+  /** Its rate is used up for half a second. */
+  const startUsed = async () => {
+    const hub = await start({ eventsPerSecond: 2_000, eventsAtOnce: 1, resendMs: 60_000 });
+    return { hub, client: await connect(hub, { ...host, protocol: 1, events: [] }) };
+  };
+
+  it("is not overtaken by what was on its way behind it", async () => {
+    const { hub, client } = await startUsed();
+    const [first, ...behind] = await Promise.all([
+      say(client, ...many),
+      say(client, "a"),
+      say(client, "b", "c"),
+      say(client, "d"),
+    ]);
+    expect(count(first.receipts)).toBe(many.length);
+    expect(behind).toMatchObject([limited, limited, limited]);
+    // What is not kept is held up by its rate alone: when that may pass, the others still may not.
+    while (isLimited(await client.socket.emitWithAck("hub:emit", [["waved", { id: "w" }]])));
+    expect(await say(client, "b", "c")).toMatchObject(limited);
+    while (isLimited(await say(client, "a"))) expect(await say(client, "b", "c")).toMatchObject(limited);
+    while (isLimited(await say(client, "b", "c")));
+    while (isLimited(await say(client, "d")));
+    expect(await kept(hub)).toEqual(["a", "b", "c", "d"]);
+    await client[Symbol.asyncDispose]();
+    await hub[Symbol.asyncDispose]();
+  });
+
+  it("holds nothing up when its first event is refused for good", async () => {
+    const { hub, client } = await startUsed();
+    const wrong = [
+      ["said", { id: 7 }, { id: "wrong" }],
+      ["said", { id: "a" }, { id: "a" }],
+    ];
+    const [, refused] = await Promise.all([
+      say(client, ...many),
+      client.socket.emitWithAck("hub:emit", wrong),
+    ]);
+    expect(refused).toMatchObject(limited);
+    let reply = refused;
+    while (isLimited(reply)) reply = await client.socket.emitWithAck("hub:emit", wrong);
+    expect(reply.receipts).toMatchObject([{ error: { code: "DATA_INVALID" } }, { ok: true }]);
+    expect(await kept(hub)).toEqual(["a"]);
+    await client[Symbol.asyncDispose]();
+    await hub[Symbol.asyncDispose]();
+  });
+
+  it("holds up nothing that others say", async () => {
+    const { hub, client } = await startUsed();
+    await using other = await connect(hub, { role: "guest", id: "g", protocol: 1 });
+    const [, refused] = await Promise.all([say(client, ...many), say(client, "a")]);
+    expect(refused).toMatchObject(limited);
+    expect(await say(other, "others'")).toMatchObject({ ok: true });
+    await client[Symbol.asyncDispose]();
+    await hub[Symbol.asyncDispose]();
+  });
+});
