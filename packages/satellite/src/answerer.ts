@@ -10,7 +10,7 @@ import {
 } from "@orrery/contracts";
 import { PacketText } from "@orrery/contracts/packet-text";
 import type { HubSocket } from "./hub-socket.ts";
-import { bytesOf, frameBytes, jsonOf } from "./packing.ts";
+import { bytesOf, frameBytes, jsonOf, restFor } from "./packing.ts";
 
 export type AnswerHandlerOf<C extends Contract, N extends QuestionName<C>> = (
   data: DataOut<C, N>,
@@ -48,6 +48,7 @@ export class Answerer {
   #endReason: OrreryError | undefined;
   /** Of one message, on the connection at hand. */
   #messageBytes = 0;
+  #restTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #running = new Set<Promise<void>>();
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
@@ -76,9 +77,18 @@ export class Answerer {
   /** The hub is there. */
   welcome(messageBytes: number): void {
     this.#messageBytes = messageBytes;
+    this.#tell();
+  }
+
+  #tell(): void {
     if (this.#state !== "waiting") return;
     this.#socket.emit("hub:answer", this.#request, (reply) => {
       if (this.#state !== "waiting") return;
+      if (!reply.ok && reply.error.retryable) {
+        clearTimeout(this.#restTimer);
+        this.#restTimer = setTimeout(() => this.#tell(), restFor(reply.error));
+        return;
+      }
       if (!reply.ok) {
         const reason = OrreryError.from(reply.error);
         this.#onError(reason);
@@ -90,6 +100,7 @@ export class Answerer {
   }
 
   lose(): void {
+    clearTimeout(this.#restTimer);
     if (this.#state === "answering") this.#state = "waiting";
   }
 
@@ -104,6 +115,7 @@ export class Answerer {
 
   end(reason: OrreryError): void {
     if (this.#state === "ended") return;
+    clearTimeout(this.#restTimer);
     this.#state = "ended";
     this.#endReason = reason;
     for (const { reject } of this.#waitingForReady.splice(0)) reject(reason);

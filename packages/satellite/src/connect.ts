@@ -40,9 +40,11 @@ import { backoffMs } from "./backoff.ts";
 import { type Connection, type ConnectionInput, type Status, step } from "./connection.ts";
 import { Follower, type FollowHandler } from "./follower.ts";
 import type { Handler } from "./handlers.ts";
+import { httpRefusal } from "./http-refusal.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { Listener } from "./listener.ts";
 import type { OutboxOptions } from "./outbox-store.ts";
+import { restFor } from "./packing.ts";
 import { Presence, type PresenceHandlers, type Watching } from "./presence.ts";
 import { type Answers, type AskManyOptions, type AskOneOptions, Questions } from "./questions.ts";
 import { type SayOptions, Speaker } from "./speaker.ts";
@@ -71,7 +73,10 @@ export interface SatelliteOptions {
    * `{ file }` in Node, `{ indexedDb }` in a browser. Default: in memory only.
    */
   readonly outbox?: OutboxOptions;
-  /** Hears of every change of the status; `reason` is why the hub refused or closed the connection, or refused an `on`. */
+  /**
+   * Hears of every change of the status, and, while there is no connection, of why there is none; `reason` is why the hub refused
+   * or closed the connection, or refused an `on`.
+   */
   readonly onStatus?: (status: Status, reason?: OrreryError) => void;
   /**
    * Hears of what a handler throws (`meta` is its event's), of a refused `on`, of an outbox that cannot be kept, and, with
@@ -582,8 +587,8 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   }
 
   /**
-   * Asks when the hub is there, again where the connection is lost meanwhile, and takes its answer within `askMs`. A refusal
-   * rejects with its code.
+   * Asks when the hub is there, again where the connection is lost meanwhile or the hub says when it may be asked, and takes its
+   * answer within `askMs`. Any other refusal rejects with its code.
    */
   async #ask<Reply extends { readonly ok: true } | Refused = DoneReply>(
     message: Question,
@@ -593,9 +598,23 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       await this.ready();
       const reply = await this.#askOnce<Reply>(message, request);
       if (reply === undefined) continue;
-      if (!reply.ok) throw OrreryError.from(reply.error);
-      return reply as Extract<Reply, { readonly ok: true }>;
+      if (reply.ok) return reply as Extract<Reply, { readonly ok: true }>;
+      if (reply.error.retryAfterMs === undefined) throw OrreryError.from(reply.error);
+      await this.#rest(reply.error);
     }
+  }
+
+  /** Resolves when what was refused may be asked again, or when the connection is gone. */
+  #rest(error: ErrorBody): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#socket.off("disconnect", end);
+        resolve();
+      };
+      const timer = setTimeout(end, restFor(error));
+      this.#socket.on("disconnect", end);
+    });
   }
 
   /** Undefined: the connection was lost before the answer. */
@@ -651,7 +670,10 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     });
     socket.on("connect_error", (error) => {
       const told = (error as { data?: ErrorBody }).data;
+      const early = httpRefusal(error);
       if (told?.code !== undefined) this.#refused(told);
+      // Socket.IO's client tries again by itself.
+      else if (early !== undefined) this.#told(early, false);
     });
     socket.on("hub:gap", (gap) => {
       if (gap.as === undefined && gap.group === undefined) this.#listener.skip(gap);
@@ -664,9 +686,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     socket.on("hub:claims", ({ group, claims }) => this.#workers.get(group)?.claims(claims));
     socket.on("hub:lost", ({ group, offsets }) => this.#workers.get(group)?.lost(offsets));
     socket.on("hub:unworked", ({ group, error }) => this.#workers.get(group)?.unworked(error));
-    socket.on("hub:close", (error) => {
-      this.#happened({ kind: "told", error, isHandshake: false, hasNewToken: this.#tokens !== undefined });
-    });
+    socket.on("hub:close", (error) => this.#told(error, false));
   }
 
   /** Socket.IO asks at each connection; what comes when that is gone would go out a second time on the next one. */
@@ -684,10 +704,13 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   }
 
   #refused(error: ErrorBody): void {
-    const hasNewToken = this.#tokens !== undefined;
-    this.#happened({ kind: "told", error, isHandshake: true, hasNewToken });
-    if (error.code === "TOKEN_EXPIRED" && hasNewToken)
+    this.#told(error, true);
+    if (error.code === "TOKEN_EXPIRED" && this.#tokens !== undefined)
       this.#onError(tokenUnavailable(OrreryError.from(error)));
+  }
+
+  #told(error: ErrorBody, isHandshake: boolean): void {
+    this.#happened({ kind: "told", error, isHandshake, hasNewToken: this.#tokens !== undefined });
   }
 
   /** Socket.IO would send a late answer on the next connection, where it may answer something else. */
@@ -705,7 +728,9 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     if (input.kind === "connected") this.#reconnects = 0;
     if (effect === "reconnect") this.#reconnect();
     if (effect === "end") this.#end();
-    if (after.status !== before.status) this.#onStatus?.(after.status, after.reason);
+    const isApart = after.status === "connecting" || after.status === "offline";
+    const isToldWhy = isApart && after.reason?.code !== before.reason?.code;
+    if (after.status !== before.status || isToldWhy) this.#onStatus?.(after.status, after.reason);
   }
 
   #reconnect(): void {

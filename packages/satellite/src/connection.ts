@@ -23,7 +23,7 @@ export type ConnectionInput =
   | { readonly kind: "disconnected"; readonly isByHub: boolean }
   /** There is no token to connect with, for now. */
   | { readonly kind: "no-token" }
-  /** The hub's `hub:close`, or its refusal of the handshake. `hasNewToken`: for the next connection. */
+  /** The hub's `hub:close`, or its refusal, of the handshake or before it. `hasNewToken`: for the next connection. */
   | {
       readonly kind: "told";
       readonly error: ErrorBody;

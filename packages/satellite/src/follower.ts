@@ -13,6 +13,7 @@ import {
 import { backoffMs, pause } from "./backoff.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { KeyedQueue } from "./keyed-queue.ts";
+import { restFor } from "./packing.ts";
 
 export type FollowHandler = (data: never, meta: Meta) => void | Promise<void>;
 
@@ -54,6 +55,7 @@ export class Follower {
   /** Where the hub said that deliveries begin, on the latest connection. */
   #cursor: Cursor | undefined;
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #restTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(socket: HubSocket, options: FollowerOptions) {
     this.#socket = socket;
@@ -88,7 +90,7 @@ export class Follower {
     if (this.isEnded) return;
     this.#socket.emit("hub:follow", this.#options.request, (reply) => {
       if (this.isEnded) return;
-      if (!reply.ok) return this.end(OrreryError.from(reply.error));
+      if (!reply.ok) return this.#refused(reply.error);
       this.#begin(reply.cursor);
       this.#state = "following";
       for (const { resolve } of this.#waitingForReady.splice(0)) resolve();
@@ -107,7 +109,14 @@ export class Follower {
   }
 
   lose(): void {
+    clearTimeout(this.#restTimer);
     if (!this.isEnded) this.#state = "waiting";
+  }
+
+  #refused(error: ErrorBody): void {
+    if (!error.retryable) return this.end(OrreryError.from(error));
+    clearTimeout(this.#restTimer);
+    this.#restTimer = setTimeout(() => this.welcome(), restFor(error));
   }
 
   deliver({ events }: Delivery, ack: Ack<DeliveryReply>): void {
@@ -138,6 +147,7 @@ export class Follower {
   /** No event is handed out any more. `reason` where it was not asked for. */
   end(reason?: OrreryError): void {
     if (this.isEnded) return;
+    clearTimeout(this.#restTimer);
     this.#state = "ended";
     this.#ending.abort();
     for (const { reject } of this.#waitingForReady.splice(0)) reject(reason ?? new OrreryError("CLOSED"));

@@ -1,5 +1,6 @@
 import {
   type Cursor,
+  type ErrorBody,
   type Gap,
   type HeardEntry,
   type ListenRequest,
@@ -8,6 +9,7 @@ import {
 } from "@orrery/contracts";
 import { type Handler, Handlers } from "./handlers.ts";
 import type { HubSocket } from "./hub-socket.ts";
+import { restFor } from "./packing.ts";
 
 export interface ListenerOptions {
   readonly from: "now" | "start" | Cursor;
@@ -40,6 +42,7 @@ export class Listener {
   /** One question at a time: what the next one asks for depends on the answer. */
   #isAsking = false;
   #isDue = false;
+  #restTimer: ReturnType<typeof setTimeout> | undefined;
   /**
    * Events whose last values were not all heard yet: still to be asked for, asked for, or, since the hub has answered, on
    * their way.
@@ -102,12 +105,14 @@ export class Listener {
   lose(): void {
     this.#isWelcome = false;
     this.#isAsking = false;
+    clearTimeout(this.#restTimer);
     this.#inEffect = -1;
     this.#refused = undefined;
     for (const event of this.#fresh.keys()) this.#fresh.set(event, "due");
   }
 
   end(): void {
+    clearTimeout(this.#restTimer);
     for (const event of this.#handlers.events) this.#handlers.remove(event);
   }
 
@@ -158,11 +163,21 @@ export class Listener {
     const change = this.#change;
     this.#isAsking = true;
     this.#socket.emit("hub:listen", request, (reply) => {
+      if (!reply.ok && reply.error.retryable) return this.#rest(reply.error);
       this.#isAsking = false;
       if (reply.ok) this.#accept(reply.cursor, change);
       else this.#refuse(OrreryError.from(reply.error), change, request);
       this.#listen();
     });
+  }
+
+  /** Refused for now: asks again when it may, for what is listened to by then. */
+  #rest(error: ErrorBody): void {
+    this.#setFresh("asked", "due");
+    this.#restTimer = setTimeout(() => {
+      this.#isAsking = false;
+      this.#listen();
+    }, restFor(error));
   }
 
   #accept(cursor: Cursor, change: number): void {

@@ -1,5 +1,5 @@
 // How events and settles are gathered, and packed in messages.
-import { OrreryError } from "@orrery/contracts";
+import { type ErrorBody, OrreryError } from "@orrery/contracts";
 
 /** Events in one message; more gain nothing. */
 export const messageEvents = 256;
@@ -7,6 +7,12 @@ export const messageEvents = 256;
 export const frameBytes = 1_024;
 /** Before what was refused with a retryable code goes out again. Milliseconds. */
 export const restMs = 500;
+/** However long the hub says: what is asked then is refused again at worst. Milliseconds. */
+const longestRestMs = 60_000;
+
+/** How long to wait before what was refused for now goes out again. */
+export const restFor = ({ retryAfterMs = 0 }: Pick<ErrorBody, "retryAfterMs">): number =>
+  Math.max(restMs, Math.min(retryAfterMs, longestRestMs));
 
 /** What is not plain JSON is `DATA_INVALID`. */
 export function jsonOf(value: unknown): string {

@@ -1,6 +1,6 @@
 import { errorBody, OrreryError, type Refused, type WireLimits } from "@orrery/contracts";
 import type { Outbox, OutboxEntry } from "./outbox.ts";
-import { frameBytes, messageEvents, nextTurn, restMs } from "./packing.ts";
+import { frameBytes, messageEvents, nextTurn, restFor } from "./packing.ts";
 
 /** What the hub says to the entries of one message, in their places, or its refusal of all of them. */
 export type Answers<Answer> = readonly (Answer | Refused)[] | Refused;
@@ -19,8 +19,8 @@ export interface SenderOptions<Answer> {
 }
 
 /**
- * Sends the entries of an outbox, those of one turn in one message. What was refused for now goes out again after a rest, in
- * which all others wait as well; what no message can carry is dropped with `EVENT_TOO_LARGE`.
+ * Sends the entries of an outbox, those of one turn in one message. What was refused for now goes out again after a rest, as long
+ * as the hub says at least, in which all others wait as well; what no message can carry is dropped with `EVENT_TOO_LARGE`.
  */
 export class Sender<Answer extends { readonly ok: true }> {
   readonly #options: SenderOptions<Answer>;
@@ -29,6 +29,8 @@ export class Sender<Answer extends { readonly ok: true }> {
   readonly #open = new Set<readonly OutboxEntry<Answer>[]>();
   #isDue = false;
   #restTimer: ReturnType<typeof setTimeout> | undefined;
+  /** By `performance.now()`. */
+  #restUntilMs = 0;
   /** Something was refused for now, and has not gone out again yet. */
   #isHeld = false;
   #whenEmpty: (() => void)[] = [];
@@ -114,13 +116,16 @@ export class Sender<Answer extends { readonly ok: true }> {
     const { outbox, mostOpen } = this.#options;
     this.#open.delete(entries);
     const again: OutboxEntry<Answer>[] = [];
+    let ms = 0;
     entries.forEach((entry, place) => {
       const answer = ("ok" in answers ? answers : answers[place]) ?? noAnswer;
       if (answer.ok) outbox.settle(entry, answer);
-      else if (answer.error.retryable) again.push(entry);
-      else outbox.drop(entry, OrreryError.from(answer.error));
+      else if (answer.error.retryable) {
+        again.push(entry);
+        ms = Math.max(ms, restFor(answer.error));
+      } else outbox.drop(entry, OrreryError.from(answer.error));
     });
-    if (again.length > 0) this.#rest(again);
+    if (again.length > 0) this.#rest(again, ms);
     this.#tellWhenEmpty();
     if (mostOpen !== undefined) this.flush();
   }
@@ -129,13 +134,17 @@ export class Sender<Answer extends { readonly ok: true }> {
     if (this.#options.outbox.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
 
-  #rest(entries: readonly OutboxEntry<Answer>[]): void {
+  #rest(entries: readonly OutboxEntry<Answer>[], ms: number): void {
     this.#options.outbox.putBack(entries);
     this.#isHeld = this.#options.mostOpen !== undefined;
-    this.#restTimer ??= setTimeout(() => {
+    const untilMs = performance.now() + ms;
+    if (this.#restTimer !== undefined && untilMs <= this.#restUntilMs) return;
+    this.#wake();
+    this.#restUntilMs = untilMs;
+    this.#restTimer = setTimeout(() => {
       this.#wake();
       this.flush();
-    }, restMs);
+    }, ms);
   }
 
   #wake(): void {

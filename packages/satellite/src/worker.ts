@@ -11,7 +11,7 @@ import {
 import { nextLookMs } from "./claim.ts";
 import { type AnyContext, HeldClaim } from "./held-claim.ts";
 import type { HubSocket } from "./hub-socket.ts";
-import { restMs } from "./packing.ts";
+import { restFor } from "./packing.ts";
 import { Settler } from "./settler.ts";
 import type { Speaker } from "./speaker.ts";
 
@@ -135,7 +135,7 @@ export class Worker {
     const reason = OrreryError.from(error);
     if (!reason.retryable) return this.end(reason);
     this.#leave();
-    this.#restTimer = setTimeout(() => this.#join(), restMs);
+    this.#restTimer = setTimeout(() => this.#join(), restFor(error));
   }
 
   /** Takes nothing more; resolves when no handler runs, and what they have settled was answered. */

@@ -134,7 +134,11 @@ describe("a token function", () => {
     await one.satellite.ready();
     expect(one.tokens()).toEqual(["token-1", "token-2", "token-3"]);
     expect(one.errors).toEqual([["TOKEN_UNAVAILABLE", "TOKEN_EXPIRED"]]);
-    expect(one.statuses).toEqual([["online"]]);
+    expect(one.statuses).toEqual([
+      ["connecting", "TOKEN_EXPIRED"],
+      ["connecting", "KEYS_UNAVAILABLE"],
+      ["online"],
+    ]);
   });
 
   it("is not asked any more when the satellite is closed, and what it gives then is not used", async () => {

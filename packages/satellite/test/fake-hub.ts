@@ -25,7 +25,10 @@ export interface FakeClaim {
   readonly deadBefore?: readonly number[];
 }
 
-export const refused = (code: ErrorCode): Refused => ({ ok: false, error: errorBody(code) });
+export const refused = (code: ErrorCode, retryAfterMs?: number): Refused => ({
+  ok: false,
+  error: errorBody(code, undefined, retryAfterMs),
+});
 
 /**
  * A Socket.IO server that says to a satellite what its test wants it to, and remembers what it hears: for the satellite's half
