@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { isLoopback } from "@orrery/hub-core";
 import { portVariable, positiveVariable, variable } from "@orrery/process";
 import { z } from "zod";
+import { limitsVariable } from "./limits-variable.ts";
 
 /** Where a secret is, and not the secret: what a variable holds may be printed, and shows in lists of processes. */
 const secretFileVariable = variable("the path of a file, not what is in it", (text) =>
@@ -48,6 +49,12 @@ export const HubEnvironment = z
     HUB_KEEP_BYTES: positiveVariable.optional(),
     /** A hard bound on the log's file: past it publishers are refused with `LOG_FULL`. Bytes; not set: the disk's end. */
     HUB_MAX_BYTES: positiveVariable.optional(),
+    /** Changes of the hub's limits, as JSON: `{ "connections": 500 }`. Not set: the defaults. */
+    HUB_LIMITS: limitsVariable.optional(),
+    /** How many of one's own proxies stand before the hub. */
+    HUB_PROXIES: variable("a whole number from 0 to 9", (text) =>
+      /^\d$/.test(text) ? Number(text) : undefined,
+    ).default(0),
     /** A file with the JSON Web Key that tokens are checked with: a public one, or a secret. */
     HUB_KEY: secretFileVariable.optional(),
     /** Address of the JSON Web Key Set of whoever issues tokens; read when a key of it is needed. */

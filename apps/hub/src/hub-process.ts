@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Contract, OrreryError } from "@orrery/contracts";
 import { openSqliteLog } from "@orrery/event-log";
-import { createHub, isLoopback, type Logger } from "@orrery/hub-core";
+import { createHub, isLoopback, type Logger, limitsFrom } from "@orrery/hub-core";
 import { developmentKey, type KeySource, readKey } from "@orrery/tokens";
 import { type HubVariables, revokedFile } from "./environment.ts";
 import { watchRevocations } from "./watch-revocations.ts";
@@ -22,9 +22,11 @@ export async function startHubProcess(
   logger: Logger,
 ): Promise<RunningHub> {
   const { HUB_HOST: host, HUB_PORT: port, HUB_DATA: data, HUB_ORIGINS: origins } = environment;
+  const { HUB_LIMITS: changes, HUB_PROXIES: proxies } = environment;
   const { HUB_KEEP_DAYS: days, HUB_KEEP_BYTES: bytes, HUB_MAX_BYTES: maxBytes } = environment;
   const keys = await keysOf(environment);
   const tls = await tlsOf(environment);
+  const limits = limitsFrom(changes);
   const log = await openSqliteLog({
     file: join(data, "events.db"),
     retention: {
@@ -39,10 +41,13 @@ export async function startHubProcess(
       contracts,
       log,
       logger,
+      limits,
+      proxies,
       ...(keys !== undefined && { keys }),
       ...(tls !== undefined && { tls }),
       ...(origins !== undefined && { origins }),
     });
+    logger.info({ changed: Object.keys(changes ?? {}), limits, proxies }, "the hub's limits");
     // Before it listens, so that nobody slips in.
     if (keys !== undefined) {
       revocations = await watchRevocations(revokedFile(environment), (one) => hub.revoke(one), logger);

@@ -1,4 +1,5 @@
 import { parcels } from "@orrery/contracts/parcels";
+import { defaultLimits } from "@orrery/hub-core";
 import { connect } from "@orrery/satellite";
 import { runHub, temporaryDirectory } from "./hub-child.ts";
 
@@ -72,6 +73,43 @@ it("names every fault of its environment at once, and does not start", async () 
   for (const name of ["HUB_HOST", "HUB_PORT", "LOG_LEVEL"]) {
     expect(hub.lines.matching(new RegExp(`^${name}: `))).toHaveLength(1);
   }
+});
+
+it("names every fault of its limits", async () => {
+  await using wrong = runHub({
+    HUB_LIMITS: '{"connections":0,"colour":7,"depth":"deep"}',
+    HUB_PORT: "seventy",
+  });
+  await using no = runHub({ HUB_LIMITS: "{connections: 5}" });
+  await using list = runHub({ HUB_LIMITS: "[]" });
+  expect(await Promise.all([wrong, no, list].map(({ ended }) => ended))).toEqual([78, 78, 78]);
+  const faults = wrong.lines.matching(/^HUB_(LIMITS|PORT): /).join("\n");
+  for (const named of ["connections must be", 'no limit "colour"', "depth must be", "HUB_PORT"]) {
+    expect(faults).toContain(named);
+  }
+  for (const one of [no, list]) {
+    expect(one.lines.matching(/^HUB_LIMITS: expected a JSON object of limits, got/)).toHaveLength(1);
+  }
+});
+
+it("shows its limits when it starts, and keeps to those that it was given", async () => {
+  await using directory = await temporaryDirectory();
+  const changes = { connections: 1, eventsPerSecond: 5 };
+  await using hub = runHub({ HUB_DATA: directory.path, HUB_LIMITS: JSON.stringify(changes) });
+  const url = await hub.url();
+  const [line = ""] = hub.lines.matching(/the hub's limits/);
+  const { changed, limits, proxies } = JSON.parse(line);
+  expect(changed).toEqual(["connections", "eventsPerSecond"]);
+  expect(limits).toEqual({ ...defaultLimits, ...changes });
+  expect(proxies).toBe(0);
+  const vendor = connect(parcels, { url, role: "vendor", id: "acme" });
+  await vendor.ready();
+  const answer = await fetch(`${url}/socket.io/?EIO=4&transport=polling`);
+  expect([answer.status, ((await answer.json()) as { message: string }).message]).toEqual([
+    503,
+    "CONNECTIONS_TOO_MANY",
+  ]);
+  await vendor.close();
 });
 
 it("says which port is taken", async () => {
