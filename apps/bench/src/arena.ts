@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { type Answers, Child } from "./child.ts";
 import type { EmitterKind, EmittersAnswers, Sent } from "./programs/emitters.ts";
 import type { ListenersAnswers } from "./programs/listeners.ts";
-import type { ServerAnswers, ServerKind } from "./programs/server.ts";
+import type { OrreryOptions, ServerAnswers, ServerKind } from "./programs/server.ts";
 import type { Form } from "./raw-listeners.ts";
 
 /** How a question is to be asked. */
@@ -88,9 +88,14 @@ export class Arena implements AsyncDisposable {
   }
 
   /** `directory`: where Orrery's log is, or shall be. */
-  async startServer(kind: ServerKind, directory?: string): Promise<Child<ServerAnswers>> {
-    const args = kind === "orrery" ? [kind, directory ?? (await this.directory())] : [kind];
-    return this.start<ServerAnswers>("server", args, this.profiling);
+  async startServer(
+    kind: ServerKind,
+    directory?: string,
+    options: OrreryOptions = {},
+  ): Promise<Child<ServerAnswers>> {
+    const own = async () => [directory ?? (await this.directory()), JSON.stringify(options)];
+    const args = kind === "orrery" ? [kind, ...(await own())] : [kind];
+    return this.start<ServerAnswers>("server", args, ["--expose-gc", ...this.profiling]);
   }
 
   /** A file of `src/programs`. It ends with the arena, or before, when it is disposed of. */

@@ -3,8 +3,10 @@ import type { Plan } from "./arena.ts";
 import { behind } from "./questions/behind.ts";
 import { catchUp } from "./questions/catch-up.ts";
 import { claims } from "./questions/claims.ts";
+import { connections } from "./questions/connections.ts";
 import { dropOuts } from "./questions/drop-outs.ts";
 import { fanOut } from "./questions/fan-out.ts";
+import { floods } from "./questions/floods.ts";
 import { ingest } from "./questions/ingest.ts";
 import { reconnectMany } from "./questions/reconnect-many.ts";
 import { restart } from "./questions/restart.ts";
@@ -23,6 +25,8 @@ const questions: readonly Question[] = [
   dropOuts,
   stalled,
   claims,
+  floods,
+  connections,
 ];
 
 const usage = `npm run bench -- [question …] [--rounds 5] [--quick] [--profile]

@@ -2,8 +2,10 @@ import type { Plan } from "../src/arena.ts";
 import { behind } from "../src/questions/behind.ts";
 import { catchUp } from "../src/questions/catch-up.ts";
 import { claims } from "../src/questions/claims.ts";
+import { connections } from "../src/questions/connections.ts";
 import { dropOuts } from "../src/questions/drop-outs.ts";
 import { fanOut } from "../src/questions/fan-out.ts";
+import { floods } from "../src/questions/floods.ts";
 import { ingest } from "../src/questions/ingest.ts";
 import { reconnectMany } from "../src/questions/reconnect-many.ts";
 import { restart } from "../src/questions/restart.ts";
@@ -65,6 +67,17 @@ it("brings everything to a reader that stopped for a while, and to those beside 
     "Orrery, all read",
     "bare relay",
   ]);
+}, 60_000);
+
+it("serves a satellite beside each kind of flood", async () => {
+  const rows = await floods.answer(smallest);
+  expect(labelled(rows, "flood")).toEqual(["events", "malformed", "big messages", "requests", "churn"]);
+}, 120_000);
+
+it("takes every connection, or as many as it may and refuses the rest with a code, and serves those that it took", async () => {
+  const rows = await connections.answer(smallest);
+  expect(rows.map(({ figures }) => figures.accepted?.max)).toEqual([200, 200, 50]);
+  expect(rows.at(-1)?.verdicts).toEqual(["Orrery, at its maximum: 50 refused with CONNECTIONS_TOO_MANY"]);
 }, 60_000);
 
 const groups = ["Orrery, keyed", "Orrery, unordered"];

@@ -79,7 +79,11 @@ const answers = answerParent({
     }
   },
 
-  listen: (url: string, form: Form) => listener.connect(url, form, 1),
+  /** `hasHoles`: others say events that this one does not hear. */
+  listen(url: string, form: Form, hasHoles = false): Promise<void> {
+    listener.hasHoles = hasHoles;
+    return listener.connect(url, form, 1);
+  },
 
   /** Resolves when the listener has heard `events`, all of them in order. */
   until: listener.until.bind(listener),

@@ -1,0 +1,96 @@
+import { Arena, type Plan, takeTurns } from "../arena.ts";
+import { fill } from "../filled-log.ts";
+import { type FloodKind, floodKinds } from "../flooder.ts";
+import type { EmittersAnswers } from "../programs/emitters.ts";
+import type { FloodersAnswers } from "../programs/flooders.ts";
+import { figuresOf, type Question, type Row } from "../report.ts";
+import { spreadOf } from "../statistics.ts";
+
+const perSecond = 500;
+const phases = ["before", "during", "after"] as const;
+type Phase = (typeof phases)[number];
+
+/** Connections of the one that floods. */
+const connections: Readonly<Record<FloodKind, number>> = {
+  events: 1,
+  malformed: 1,
+  "big messages": 1,
+  requests: 1,
+  churn: 50,
+};
+
+interface Measurement {
+  readonly p50: Readonly<Record<Phase, number>>;
+  readonly p99: Readonly<Record<Phase, number>>;
+  readonly sentPerSecond: number;
+  readonly refusedPerSecond: number;
+  /** Of the hub while it is flooded, all its threads. Share of one core. */
+  readonly cpuShare: number;
+  readonly peakBytes: number;
+}
+
+export const floods: Question = {
+  name: "floods",
+  asks: "What does a satellite that floods the hub do to one beside it?",
+
+  async answer(plan: Plan): Promise<readonly Row[]> {
+    const measured = await takeTurns(floodKinds, plan, (kind) => measure(plan, kind));
+    return floodKinds.map((kind, place) => rowOf(kind, measured[place] ?? []));
+  },
+};
+
+async function measure(plan: Plan, kind: FloodKind): Promise<Measurement> {
+  await using arena = new Arena(plan);
+  const directory = await arena.directory();
+  // For those who ask for all that there was.
+  await fill(arena, directory, plan.isQuick ? 1_000 : 100_000);
+  const [hub, emitters, flooders] = await Promise.all([
+    arena.startServer("orrery", directory, { hasOwnServer: true }),
+    arena.start<EmittersAnswers>("emitters"),
+    arena.start<FloodersAnswers>("flooders"),
+  ]);
+  const url = await hub.ask("url");
+  await emitters.ask("listen", url, "batched", true);
+  await emitters.ask("connect", "sdk", url, 1);
+  // The first events are slower.
+  await emitters.ask("steady", perSecond, 2 * plan.durationMs);
+  const lengthMs = 5 * plan.durationMs;
+  const [p50, p99]: Partial<Record<Phase, number>>[] = [{}, {}];
+  let flood = { sentPerSecond: 0, refusedPerSecond: 0, cpuShare: 0, peakBytes: 0 };
+  for (const phase of phases) {
+    const isFlooded = phase === "during";
+    if (isFlooded) await flooders.ask("start", url, kind, connections[kind]);
+    await hub.ask("watchMemory");
+    const [cpuBefore, startMs] = [await hub.ask("cpuMicros"), performance.now()];
+    const { latencyMs } = await emitters.ask("steady", perSecond, lengthMs);
+    const wallMs = performance.now() - startMs;
+    const cpuShare = ((await hub.ask("cpuMicros")) - cpuBefore) / 1_000 / wallMs;
+    const peakBytes = await hub.ask("peakBytes");
+    Object.assign(p50 as object, { [phase]: latencyMs.p50 });
+    Object.assign(p99 as object, { [phase]: latencyMs.p99 });
+    if (!isFlooded) continue;
+    const { sent, refused } = await flooders.ask("stop");
+    const perSecondOf = (count: number) => (count / wallMs) * 1_000;
+    flood = { sentPerSecond: perSecondOf(sent), refusedPerSecond: perSecondOf(refused), cpuShare, peakBytes };
+  }
+  return { p50, p99, ...flood } as Measurement;
+}
+
+function rowOf(kind: FloodKind, measurements: readonly Measurement[]): Row {
+  const ratio = spreadOf(measurements.map(({ p99 }) => p99.during / p99.before));
+  return {
+    labels: { flood: kind },
+    figures: figuresOf(measurements, {
+      "p50 ms before": ({ p50 }) => p50.before,
+      during: ({ p50 }) => p50.during,
+      "p99 ms before": ({ p99 }) => p99.before,
+      "p99 ms during": ({ p99 }) => p99.during,
+      "p99 ms after": ({ p99 }) => p99.after,
+      "sent/s": ({ sentPerSecond }) => sentPerSecond,
+      "refused/s": ({ refusedPerSecond }) => refusedPerSecond,
+      "hub CPU": ({ cpuShare }) => cpuShare,
+      "hub peak MB": ({ peakBytes }) => peakBytes / 1e6,
+    }),
+    verdicts: [`${kind}: p99 beside it is ${ratio.median.toFixed(1)} × that before (goal 2)`],
+  };
+}
