@@ -51,7 +51,7 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
   if (refusal !== undefined) return reply({ ok: false, error: refusal });
   const ask = typeof name === "string" ? asks[name] : undefined;
   // Said in one piece with the end of the connection: it would be kept for nobody. An event counts all the same.
-  if (!socket.connected && (ask !== undefined || name === "hub:listen")) return;
+  if (!socket.connected && (ask !== undefined || name === "hub:listen" || name === "hub:who")) return;
   if (ask !== undefined) askHub(receiver, socket, ask, args, reply);
   else if (name === "hub:listen") listen(receiver, socket, args, reply);
   else if (name === "hub:who") receiver.presence.who(socket, onlyOf(args), reply);

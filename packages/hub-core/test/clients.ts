@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { Socket as TcpSocket } from "node:net";
 import type { ErrorBody, Meta, Receipt } from "@orrery/contracts";
 import { io, type Socket } from "socket.io-client";
 import { WebSocket } from "ws";
@@ -108,6 +109,14 @@ export class RawClient implements AsyncDisposable {
 
   send(frame: string | Buffer): void {
     this.socket.send(frame);
+  }
+
+  /** In one piece, which the hub reads at once. */
+  sendTogether(frames: readonly string[]): void {
+    const { _socket: tcp } = this.socket as unknown as { readonly _socket: TcpSocket };
+    tcp.cork();
+    for (const frame of frames) this.send(frame);
+    tcp.uncork();
   }
 
   /** The first frame that fits, now or later; rejects when the connection ends before. */

@@ -154,10 +154,7 @@ it("what came in one read is dealt with bit by bit, so that others have their tu
     most = Math.max(most, inTurn);
   });
   const count = 1_000;
-  const { _socket: tcp } = raw.socket as unknown as { readonly _socket: Socket };
-  tcp.cork();
-  for (let n = 0; n < count; n += 1) raw.send(`42/house,${n}["said",{"id":7}]`);
-  tcp.uncork();
+  raw.sendTogether(Array.from({ length: count }, (_, n) => `42/house,${n}["said",{"id":7}]`));
   await raw.until((frame) => frame.startsWith(`43/house,${count - 1}[`));
   expect(total).toBe(count);
   expect(most).toBeLessThan(100);

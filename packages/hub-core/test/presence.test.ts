@@ -374,3 +374,17 @@ it("who watches and does not read is told no more than its limit, and that it ha
   await slow.tells("came guest:later");
   expect([slow.overs, slow.faults]).toEqual([1, []]);
 });
+
+it("nobody watches whose connection ended with the same bytes in which it asked to", async () => {
+  await using hub = await start();
+  await using watcher = await watch(hub);
+  await using raw = await new RawClient(hub.url).join("/house", { role: "host", id: "h", protocol: 1 });
+  const told: unknown[] = [];
+  const gone = hubEndOf(hub, "h");
+  gone.emit = (...args: unknown[]) => told.push(args) > 0;
+  raw.sendTogether(['42/house,1["hub:who",{"watch":true}]', "no packet"]);
+  await raw.closed();
+  await using _guest = await connect(hub, guest("g"));
+  await watcher.tells("came guest:g");
+  expect(told).toEqual([]);
+});

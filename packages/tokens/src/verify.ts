@@ -61,8 +61,8 @@ function verifierOf(source: KeySource): { readonly keyFor: JWTVerifyGetKey; read
   return { keyFor: async () => await key, algorithms: [source.algorithm] };
 }
 
-function presentedBy({ sub = "", iat = 0, exp = 0 }: JWTPayload, nowMs: number): Presented {
-  const identity = identityOf(sub);
+function presentedBy({ sub, iat = 0, exp = 0 }: JWTPayload, nowMs: number): Presented {
+  const identity = typeof sub === "string" ? identityOf(sub) : undefined; // it may be anything, whatever the type says
   if (identity === undefined || iat * 1_000 > nowMs + skewMs) throw new OrreryError("TOKEN_INVALID");
   return { identity, issuedMs: iat * 1_000, expiresMs: exp * 1_000 };
 }

@@ -88,6 +88,8 @@ describe("a token", () => {
       "half a subject": await own(claims("vendor")),
       "an id that is none": await own(claims("vendor:../acme")),
       "a subject that is no text": await own(claims(7)),
+      "a list with a subject": await own(claims(["vendor:acme"])),
+      "a subject that cannot be made text": await own(claims({ toString: "vendor:acme" })),
     };
     const codes: Record<string, unknown> = {};
     for (const [name, token] of Object.entries(wrong)) codes[name] = await codeOf(check(token, "parcels"));
