@@ -9,6 +9,12 @@ export const bystander = {
   follower: { role: "logger", id: "bystander" },
 } as const satisfies Record<string, Identity>;
 
+/** What the hub goes by: tokens, or, on loopback only, what a handshake says. */
+export type Mode = "tokens" | "open";
+
+/** The bystander's tokens: short, so that it renews them under attack. Milliseconds. */
+export const bystanderTokenMs = 60_000;
+
 /** Between two events of the bystander. Milliseconds. */
 export const sayEveryMs = 100;
 
@@ -37,6 +43,13 @@ export const sayingsPerSecond = 300;
 /** How long an answer may take that the protocol promises, on a busy machine. Milliseconds. */
 export const answerMs = 10_000;
 
+/** How long the hub serves a connection whose token has run out: its default. Milliseconds. */
+export const tokenGraceMs = 30_000;
+/** Between two revocations of the run. Milliseconds. */
+export const revokeEveryMs = 10_000;
+/** From when a revocation is in the hub's file until it counts: the hub looks four times a second. Milliseconds. */
+export const revokedWithinMs = 1_000;
+
 /** JSON lines, or one JSON text, in the directory of whoever leaves it. */
 export const files = {
   traces: (directory: string) => join(directory, "1.traces"),
@@ -45,6 +58,10 @@ export const files = {
   memory: (directory: string) => join(directory, "memory.json"),
   /** What was said last: where the hub has ended, one of these is why. */
   saidLast: (directory: string) => join(directory, "said-last.json"),
+  /** What signs and checks all tokens of the run. */
+  key: (directory: string) => join(directory, "key.json"),
+  /** What the hub watches. */
+  revoked: (directory: string) => join(directory, "revoked.json"),
 };
 
 /** What happens to the bystander. `atMs`: milliseconds since 1970, with fractions. */
@@ -54,6 +71,8 @@ export type Trace = { readonly atMs: number } & (
   /** A question to the hub that needs no disk, asked together with what was said. */
   | { readonly what: "answered"; readonly serial: number }
   | { readonly what: "refused"; readonly serial: number; readonly code: string }
+  /** Heard in its room, or under its name, and not said by it. */
+  | { readonly what: "foreign"; readonly source: string; readonly offset: number }
   | { readonly what: "gap"; readonly reason: string }
   | { readonly what: "status"; readonly who: string; readonly status: string; readonly code?: string }
 );

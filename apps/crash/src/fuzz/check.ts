@@ -24,6 +24,8 @@ export interface LogEvidence {
   readonly takenThrough: number;
   /** Of all events. */
   readonly offsets: readonly number[];
+  /** Events that the contract does not let their sources say. */
+  readonly foreign: readonly unknown[];
   /** Of the bystander's: the serials, by their offsets. */
   readonly watched: ReadonlyMap<number, number>;
 }
@@ -60,6 +62,7 @@ export function checkFuzz({ hub, log, traces, attackers }: FuzzEvidence): readon
       finding(`said by the bystander, but not ${what}`, missing(traces, what)),
       finding(`${what} by the bystander twice, or not in order`, [...disordered(traces, what)]),
     ]),
+    finding("said in the bystander's room, or in its name, but not by it", only(traces, "foreign")),
     finding("gaps told to the bystander", only(traces, "gap")),
     finding(
       "connections of the bystander that were lost",
@@ -67,6 +70,7 @@ export function checkFuzz({ hub, log, traces, attackers }: FuzzEvidence): readon
     ),
     finding("faults of the log, opened again", log.fault === undefined ? [] : [log.fault]),
     finding("out of order in the log", [...descending(log.offsets)]),
+    finding("in the log, but not for its source to say", log.foreign),
     finding(
       "acked to the bystander, but not so in the log",
       only(traces, "acked").filter(

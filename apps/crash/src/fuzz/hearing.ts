@@ -4,6 +4,7 @@ import { FrameReader, frameBytes, opcodes, textFrame } from "./frames.ts";
 import type { Known } from "./known.ts";
 import { codesOf, entriesIn, insideOf, isErrorBody, mayHear } from "./reply.ts";
 import type { Saying } from "./saying.ts";
+import type { Standing } from "./standing.ts";
 import type { Tally } from "./tally.ts";
 import type { Wire } from "./wire.ts";
 
@@ -11,8 +12,10 @@ export interface HearingOptions {
   readonly wire: Wire;
   readonly tally: Tally;
   readonly known: Known;
-  /** As whom it has connected, as far as the handshake tells; undefined: that is not known. */
-  readonly identity: Identity | undefined;
+  /** Learns what is said of who it is. */
+  readonly standing: Standing;
+  /** Of the visit, for people. */
+  readonly place: number;
   /** Whether others may abuse its Engine.IO connection. */
   readonly isShared: boolean;
   /** Hears of a claim that it was given. */
@@ -26,6 +29,15 @@ const packetForm = /^4(\d)(?:(\/[^,]*),)?(\d*)([\s\S]*)$/;
 
 /** Claims that an attacker still knows of as its own. */
 const mostClaims = 8;
+
+/** What was said, and waits for its answer. */
+interface Asked {
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly saidMs: number;
+  /** Why the hub must refuse it; undefined: it need not. */
+  readonly fault: string | undefined;
+}
 
 /** Of what replies tell, what is learned. */
 interface Told {
@@ -43,7 +55,7 @@ export class Hearing {
   readonly #frames = new FrameReader((opcode, payload) => this.#hearFrame(opcode, payload));
   readonly #looking = new Set<() => void>();
   /** Right messages that wait for their answers, by ack id. */
-  readonly #awaited = new Map<number, string[]>();
+  readonly #awaited = new Map<number, Asked[]>();
   #head: Buffer | undefined = Buffer.alloc(0);
   #identity: Identity | undefined;
   #ending: string | undefined;
@@ -59,7 +71,6 @@ export class Hearing {
 
   constructor(options: HearingOptions) {
     this.#options = options;
-    this.#identity = options.identity;
     options.wire.onBytes = (bytes) => this.#push(bytes);
     void options.wire.ended.then(() => this.#changed());
   }
@@ -76,12 +87,17 @@ export class Hearing {
 
   /** Messages that wait for their answers. */
   get unanswered(): readonly string[] {
-    return [...this.#awaited.values()].flat();
+    return [...this.#awaited.values()].flat().map(({ name }) => name);
   }
 
-  /** To be told when something was said that must be answered. */
-  expect({ name, awaits = [] }: Saying): void {
-    for (const ackId of awaits) this.#awaited.set(ackId, [...(this.#awaited.get(ackId) ?? []), name]);
+  /** To be told of all that is said, and when. Milliseconds since 1970. */
+  expect({ name, awaits = [], introduces }: Saying, saidMs: number): void {
+    const fault = introduces && this.#options.standing.show(introduces, saidMs);
+    if (introduces !== undefined && fault === undefined) this.#identity ??= introduces.identity;
+    if (!this.isConnected) return;
+    for (const ackId of awaits) {
+      this.#awaited.set(ackId, [...(this.#awaited.get(ackId) ?? []), { name, saidMs, fault }]);
+    }
   }
 
   /** Resolves with true when it is so, or with false when it still is not, or cannot be any more. */
@@ -157,7 +173,12 @@ export class Hearing {
   }
 
   #connected(namespace: string): void {
-    this.isConnected ||= namespace === `/${parcels.name}`;
+    if (namespace !== `/${parcels.name}`) return;
+    this.isConnected = true;
+    const { standing, tally, place } = this.#options;
+    if (!standing.mayEnter) {
+      tally.fault("a handshake or a renewal taken that must be refused", { place, shown: standing.faults });
+    }
   }
 
   #disconnected(): void {
@@ -179,7 +200,7 @@ export class Hearing {
     const entries = this.#learnEntries(String(name), args);
     if (name === "hub:welcome") {
       const { satellite, cursor } = rest[0] as { satellite: Identity; cursor: string };
-      this.#identity = satellite;
+      this.#welcomed(satellite);
       known.learnCursor(cursor);
     } else if (name === "hub:claims") {
       const { group, claims } = rest[0] as { group: string; claims: { offset: number; token: number }[] };
@@ -193,6 +214,12 @@ export class Hearing {
       }
     }
     if (ackId !== "") answer(String(name), ackId, entries);
+  }
+
+  #welcomed(satellite: Identity): void {
+    this.#identity = satellite;
+    const { standing, tally, place } = this.#options;
+    if (!standing.mayBe(satellite)) tally.fault("let in as another than it has shown", { place, satellite });
   }
 
   #given(claim: ClaimRef): void {
@@ -211,7 +238,8 @@ export class Hearing {
 
   #heardReply(ackId: number, args: readonly unknown[]): void {
     const { tally, known } = this.#options;
-    const [name = "nothing", ...others] = this.#awaited.get(ackId) ?? [];
+    const [asked, ...others] = this.#awaited.get(ackId) ?? [];
+    const { name = "nothing" } = asked ?? {};
     if (others.length === 0) this.#awaited.delete(ackId);
     else this.#awaited.set(ackId, others);
     const [reply] = args;
@@ -219,10 +247,22 @@ export class Hearing {
     if (codes === undefined)
       tally.fault("a reply that is neither ok nor a code of the table", { name, reply });
     for (const code of codes ?? []) tally.count("answered", code);
+    if (asked !== undefined && codes?.[0] === "ok") this.#servedWith(asked);
     this.#learnEntries(name, args);
     const { cursor, dead = [], parked = [] } = (reply ?? {}) as Told;
     known.learnCursor(cursor);
     for (const { offset } of [...dead, ...parked]) known.learnGivenUp(offset);
+  }
+
+  /** The answer was ok: whether it may be. */
+  #servedWith({ name, saidMs, fault }: Asked): void {
+    const { standing, tally, place } = this.#options;
+    const { overMs } = standing;
+    if (fault !== undefined)
+      tally.fault("a handshake or a renewal taken that must be refused", { place, name, shown: fault });
+    if (saidMs >= overMs) {
+      tally.fault("served when its token was over, or revoked", { place, name, lateMs: saidMs - overMs });
+    }
   }
 
   #learnEntries(name: string, args: readonly unknown[]): readonly HeardEntry[] {

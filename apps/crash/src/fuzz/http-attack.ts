@@ -87,7 +87,7 @@ export function sayHttp(chance: Chance, speaker: Speaker, ownSid?: string): Sayi
 function textOf(
   kind: keyof typeof kinds,
   chance: Chance,
-  { identity }: Speaker,
+  { identity, issuer }: Speaker,
   sid: string,
 ): string | Buffer {
   const key = chance.bytes(16).toString("base64");
@@ -95,7 +95,7 @@ function textOf(
   const ofSid = `${path}&sid=${sid}`;
   const post = (body: string, more: Request = {}) =>
     requestText({ method: "POST", path: ofSid, body, headers: [["Content-Type", "text/plain"]], ...more });
-  const connect = `40/parcels,${JSON.stringify(handshakeOf(identity, "batched"))}`;
+  const connect = `40/parcels,${JSON.stringify(handshakeOf(identity, "batched", issuer).auth)}`;
   switch (kind) {
     case "random bytes":
       return chance.bytes(1 + chance.below(600));

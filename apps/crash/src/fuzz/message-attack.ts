@@ -25,6 +25,13 @@ export function sayMessage(chance: Chance, speaker: Speaker, form: Form, ackId: 
   return { name, bytes: textFrame(text), ...(isAsking && isRight && { awaits: [ackId] }) };
 }
 
+/** An event as it should be, in a form that all connections may use. */
+export function sayEvent(chance: Chance, speaker: Speaker, ackId: number): Saying {
+  const [event, ...args] = entry(chance, speaker);
+  const text = `42/parcels,${ackId}${jsonText([event, ...args])}`;
+  return { name: `${event}, plain`, bytes: textFrame(text), awaits: [ackId] };
+}
+
 const reserved: ReadonlySet<string> = new Set([
   "connect",
   "connect_error",

@@ -4,15 +4,19 @@ import { nameOf } from "@orrery/contracts";
 import type { Parcels } from "@orrery/contracts/parcels";
 import { attackers, bystander, followers, groups } from "./cast.ts";
 import type { Chance } from "./chance.ts";
+import type { Issuer } from "./issuer.ts";
 import type { Known } from "./known.ts";
 
 /** Who says something, and what it may know. */
 export interface Speaker {
   readonly identity: Identity;
+  /** Undefined: the hub is in open mode. */
+  readonly issuer: Issuer | undefined;
+  /** Whether the hub has let it in. */
+  readonly isLetIn: boolean;
   readonly known: Known;
   /** What it was given to work on last. */
   readonly claims: readonly ClaimRef[];
-  /** Whether this, which the hub is known not to withstand, is said all the same. */
 }
 
 type Wire = ClientToServerEvents<Parcels>;

@@ -33,13 +33,17 @@ const namespaces = ["/", "/nothing", "/parcels?x=1", "/__proto__", "/Parcels", "
 
 export function sayPackets(chance: Chance, speaker: Speaker): Saying {
   const kind = chance.weighted(kinds);
-  return { name: `packet: ${kind}`, bytes: bytesOf(kind, chance, speaker) };
+  const { auth, introduces } = handshakeOf(speaker.identity, "batched", speaker.issuer);
+  const bytes = bytesOf(kind, chance, `0/parcels,${JSON.stringify(auth)}`);
+  return { name: `packet: ${kind}`, bytes, ...(connecting.has(kind) && { introduces }) };
 }
 
-function bytesOf(kind: keyof typeof kinds, chance: Chance, { identity }: Speaker): Buffer {
+/** With a right handshake. */
+const connecting: ReadonlySet<string> = new Set(["connect twice", "connects at once"]);
+
+function bytesOf(kind: keyof typeof kinds, chance: Chance, connect: string): Buffer {
   const packets = (...all: readonly string[]) => Buffer.concat(all.map((packet) => textFrame(`4${packet}`)));
   const attachment = () => frameBytes({ opcode: opcodes.binary, payload: chance.bytes(8) });
-  const connect = `0/parcels,${JSON.stringify(handshakeOf(identity, "batched"))}`;
   const listen = `2/parcels,7${jsonText(["hub:listen", { events: ["pickup"] }])}`;
   const odd = chance.weighted({ known: 5, long: 1, hostile: 3 });
   const name = { known: chance.pick(hostileNames), long: "n".repeat(100_000), hostile: hostileText(chance) }[

@@ -10,8 +10,8 @@ const listenMs = 400;
 
 /** A connection for each step. Answers with how the last one ended. */
 export async function playHttp(session: Session, place: number, stand: Stand): Promise<string> {
-  const { port, seed, pace, tally, known, signal } = stand;
-  const about = { known, claims: [] };
+  const { port, seed, pace, tally, known, issuer, signal } = stand;
+  const about = { known, issuer, isLetIn: false, claims: [] };
   let ownSid: string | undefined;
   let how = "dropped";
   for (let step = 0; step < session.steps; step += 1) {

@@ -1,21 +1,28 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { ClaimRef, DeliveryReply, HeardEntry, Identity } from "@orrery/contracts";
+import type { ClaimRef, DeliveryReply, HeardEntry } from "@orrery/contracts";
 import { textFrame } from "./frames.ts";
 import { Hearing } from "./hearing.ts";
 import { hostileValue, manyArguments } from "./hostile.ts";
 import { upgradeText } from "./http-attack.ts";
+import { sayHandshake } from "./identity-attack.ts";
 import { jsonText } from "./json-text.ts";
+import { sayEvent } from "./message-attack.ts";
 import { ending, type Speaker } from "./messages.ts";
 import type { Stand } from "./play.ts";
 import type { Saying } from "./saying.ts";
 import { sayingOf } from "./saying-of.ts";
 import { chanceOf, type Session } from "./session.ts";
+import { believed, Standing } from "./standing.ts";
 import { Wire } from "./wire.ts";
 
 /** How long a visitor waits to be let in. Milliseconds. */
 const greetingMs = 3_000;
 /** How long one that reads late, or not at all, stays after it has said everything. Milliseconds. */
 const lateMs = 3_000;
+/** How long one that outstays what it may waits for the end of that. Milliseconds. */
+const mostStayMs = 45_000;
+/** Between two things that it says in that time. Milliseconds. */
+const stayingMs = 1_000;
 /** Between a goodbye and the end of the connection. Milliseconds. */
 const goodbyeMs = 100;
 
@@ -45,6 +52,7 @@ class Visit {
   readonly #place: number;
   readonly #wire: Wire;
   readonly #stand: Stand;
+  readonly #standing: Standing;
   #answers = 0;
 
   constructor(session: Session, place: number, wire: Wire, stand: Stand) {
@@ -52,12 +60,14 @@ class Visit {
     this.#place = place;
     this.#wire = wire;
     this.#stand = stand;
-    const { tally, known } = stand;
+    const { tally, known, issuer, revocations } = stand;
+    this.#standing = new Standing(revocations, issuer === undefined ? [believed(undefined)] : []);
     this.hearing = new Hearing({
       wire,
       tally,
       known,
-      identity: identityIn(session.auth),
+      standing: this.#standing,
+      place,
       isShared: session.kind !== "messages",
       work: (claim) => this.#work(claim),
       answer: (name, ackId, entries) => this.#answer(name, ackId, entries),
@@ -65,12 +75,14 @@ class Visit {
   }
 
   async enter(): Promise<void> {
-    const key = chanceOf(this.#stand.seed, this.#place, -1, "says").bytes(16).toString("base64");
+    const { seed, issuer } = this.#stand;
+    const key = chanceOf(seed, this.#place, -1, "says").bytes(16).toString("base64");
     await this.#say({ name: "upgrade", bytes: Buffer.from(upgradeText(key)) });
     await this.hearing.until(() => this.hearing.isOpen, greetingMs);
-    const { handshake, auth, reads } = this.#session;
+    const { handshake, reads } = this.#session;
     if (handshake === "none") return;
-    await this.#say({ name: `handshake, ${handshake}`, bytes: textFrame(`40/parcels,${jsonText(auth)}`) });
+    const chance = chanceOf(seed, this.#place, 0, "enters");
+    await this.#say(() => sayHandshake(this.#session, chance, issuer));
     await this.hearing.until(() => this.hearing.isConnected || this.hearing.isRefused, greetingMs);
     if (reads !== "always") this.#wire.stopReading();
   }
@@ -90,6 +102,7 @@ class Visit {
     const { tally, answerMs } = this.#stand;
     const { ends, reads, kind, identity } = this.#session;
     const { hearing } = this;
+    if (ends === "outstaying" && reads === "always") await this.#outstay();
     if (hearing.isTold) {
       const isEnded = await hearing.until(() => hearing.isOver, answerMs);
       const { ending } = hearing;
@@ -107,6 +120,24 @@ class Visit {
     }
   }
 
+  /** Says something now and then until the hub ends what is over, if that is soon. */
+  async #outstay(): Promise<void> {
+    const { hearing } = this;
+    const { seed, answerMs, tally } = this.#stand;
+    const { identity, steps } = this.#session;
+    for (let step = steps; hearing.isConnected && !hearing.isTold && !hearing.isOver; step += 1) {
+      const lateMs = Date.now() - this.#standing.overMs;
+      if (lateMs < -mostStayMs) return;
+      if (lateMs > answerMs) {
+        const late = { place: this.#place, name: "the connection", lateMs };
+        return tally.fault("served when its token was over, or revoked", late);
+      }
+      const chance = chanceOf(seed, this.#place, step, "says");
+      await this.#say(() => sayEvent(chance, { ...this.#about, identity }, step));
+      await hearing.until(() => hearing.isTold, stayingMs);
+    }
+  }
+
   /** When it is its turn, and still can be said. */
   async #say(saying: Saying | (() => Saying)): Promise<void> {
     const { pace, tally } = this.#stand;
@@ -114,13 +145,14 @@ class Visit {
     if (this.hearing.isOver) return;
     const said = typeof saying === "function" ? saying() : saying;
     tally.said(this.#place, said);
-    if (this.hearing.isConnected) this.hearing.expect(said);
+    this.hearing.expect(said, Date.now());
     this.#wire.write(said.bytes);
   }
 
   get #about(): Omit<Speaker, "identity"> {
-    const { known } = this.#stand;
-    return { known, claims: this.hearing.claims };
+    const { known, issuer } = this.#stand;
+    const { claims, isConnected } = this.hearing;
+    return { known, issuer, isLetIn: isConnected, claims };
   }
 
   /** Mostly settles at once what it is given; the rest is for its steps, or runs out. */
@@ -150,11 +182,4 @@ class Visit {
     const saying = { name: `answer, ${kind}`, bytes: textFrame(`43/parcels,${ackId}[${said}]`) };
     this.#say(saying).catch(() => undefined); // the run is over
   }
-}
-
-/** As whom a handshake introduces, where it is one; a wrong one may be right by chance. */
-function identityIn(auth: unknown): Identity | undefined {
-  if (typeof auth !== "object" || auth === null) return undefined;
-  const { role, id } = auth as Partial<Identity>;
-  return typeof role === "string" && typeof id === "string" ? { role, id } : undefined;
 }

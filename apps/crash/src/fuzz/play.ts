@@ -1,8 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { Issuer } from "./issuer.ts";
 import type { Known } from "./known.ts";
 import type { Pace } from "./pace.ts";
 import { playHttp } from "./play-http.ts";
 import { playSocket } from "./play-socket.ts";
+import type { Revocations } from "./revocations.ts";
 import type { Session } from "./session.ts";
 import type { Tally } from "./tally.ts";
 
@@ -13,6 +15,9 @@ export interface Stand {
   readonly pace: Pace;
   readonly tally: Tally;
   readonly known: Known;
+  /** Of right tokens; undefined: the hub is in open mode. */
+  readonly issuer: Issuer | undefined;
+  readonly revocations: Revocations;
   /** How long an answer may take that the protocol promises. Milliseconds. */
   readonly answerMs: number;
   /** Ends all visits. */

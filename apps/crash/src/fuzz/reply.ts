@@ -69,6 +69,13 @@ export function mayHear(
   return isWithin(scopeOf(event.hear, identity.role), ownRooms(identity), roomsOf(event, data));
 }
 
+/** Whether the contract lets the satellite say it. */
+export function maySay(contract: Contract, identity: Identity, name: string, data: unknown): boolean {
+  const event = eventOf(contract, name);
+  if (event === undefined || !isObject(data)) return false;
+  return isWithin(scopeOf(event.emit, identity.role), ownRooms(identity), roomsOf(event, data));
+}
+
 function isEntry(one: unknown): one is HeardEntry {
   if (!Array.isArray(one) || one.length !== 3) return false;
   const [name, , meta] = one;

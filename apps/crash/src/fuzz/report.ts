@@ -9,7 +9,7 @@ type Count = readonly [what: string, count: number];
 /** A run for people: what was said, what came of it, then each fault with its count, 0 where the promise was kept. */
 export function fuzzReportOf(evidence: FuzzEvidence, findings: readonly Finding[]): string {
   const { attackers, hub, traces, attack, log } = evidence;
-  const { said, answered, refused, ended } = attackers.counts;
+  const { said, answered, refused, ended, revoked } = attackers.counts;
   const megabytes = (bytes: number) => Math.round(bytes / 2 ** 20);
   const growth = growthOf(hub.memory);
   const highest = hub.memory.reduce((most, { bytes }) => Math.max(most, bytes), 0);
@@ -20,6 +20,7 @@ export function fuzzReportOf(evidence: FuzzEvidence, findings: readonly Finding[
     ...named("answered, ", answered),
     ...named("handshake refused, ", refused),
     ...named("ended, ", ended),
+    ...named("tokens revoked, ", revoked),
     ["events in the log", log.offsets.length],
     ["events that retention had taken, up to offset", log.takenThrough],
     ["the hub's memory, second quarter, MB", megabytes(growth?.before ?? 0)],

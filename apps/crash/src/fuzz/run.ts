@@ -1,10 +1,11 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { developmentKey } from "@orrery/tokens";
 import { Stage } from "../stage.ts";
 import type { Victim } from "../victim.ts";
 import { within } from "../within.ts";
-import { drainMs, files } from "./cast.ts";
+import { drainMs, files, type Mode } from "./cast.ts";
 import type { FuzzEvidence } from "./check.ts";
 import { readAttackers, readBystander, readLog } from "./evidence.ts";
 import { objectsIn } from "./heap.ts";
@@ -13,6 +14,7 @@ import type { Sample } from "./memory.ts";
 
 export interface FuzzOptions {
   readonly seed: number;
+  readonly mode: Mode;
   /** The whole run, without its start and its end. Milliseconds. */
   readonly forMs: number;
   /** For the satellites' directories. */
@@ -46,6 +48,7 @@ const lookMs = 200;
 /**
  * An hour of what attackers say passes through a log of some thousand events. The heap is far above what the hub needs, and so
  * small that it is full before an hour is over in which a kilobyte of each message is kept.
+ * The hub's limits are its defaults: others would be one more line here, `HUB_LIMITS`.
  */
 const hubEnvironment = (heapDirectory: string) => ({
   HUB_KEEP_BYTES: "16000000",
@@ -62,15 +65,17 @@ const heapSignal = "SIGUSR2";
 export async function fuzz(options: FuzzOptions): Promise<FuzzEvidence> {
   const { seed, forMs, satelliteDirectory, hubDirectory } = options;
   const limitMs = forMs + startMs * 2 + endMs * 5 + forgottenMs;
+  const identity = options.mode === "open" ? { hub: {}, satellites: {} } : await tokensIn(satelliteDirectory);
   await using stage = await Stage.prepare({
     ...options,
     limitMs,
-    hubEnvironment: hubEnvironment(satelliteDirectory),
+    hubEnvironment: { ...hubEnvironment(satelliteDirectory), ...identity.hub },
   });
   const { hub } = stage;
-  const bystander = await stage.satellite("bystander", "bystander", {});
+  const bystander = await stage.satellite("bystander", "bystander", identity.satellites);
   const attackers = await stage.satellite("attackers", "attackers", {
     SEED: String(seed),
+    ...identity.satellites,
   });
   const run = new Run(options, stage, bystander, attackers);
   let end: string | undefined;
@@ -97,6 +102,13 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzEvidence> {
     traces: await readBystander(satelliteDirectory),
     attackers: await readAttackers(satelliteDirectory),
   };
+}
+
+/** The variables of a hub that checks tokens, and of satellites that have them. Makes a key, of this run alone. */
+async function tokensIn(directory: string) {
+  const [KEY, REVOKED] = [files.key(directory), files.revoked(directory)];
+  await developmentKey(KEY);
+  return { hub: { HUB_KEY: KEY, HUB_REVOKED: REVOKED }, satellites: { KEY, REVOKED } };
 }
 
 class Run {

@@ -2,6 +2,7 @@ import type { Chance } from "./chance.ts";
 import { sayEngine } from "./engine-attack.ts";
 import { sayFrames } from "./frame-attack.ts";
 import { sayHttp } from "./http-attack.ts";
+import { sayIdentity } from "./identity-attack.ts";
 import { sayMessage } from "./message-attack.ts";
 import type { Speaker } from "./messages.ts";
 import { sayPackets } from "./packet-attack.ts";
@@ -28,5 +29,7 @@ export function sayingOf(
       return sayPackets(chance, speaker);
     case "messages":
       return sayMessage(chance, speaker, form, step);
+    case "tokens":
+      return sayIdentity(chance, speaker, form, step);
   }
 }

@@ -1,3 +1,5 @@
+import type { Introduction } from "./standing.ts";
+
 /** What an attacker says at once, on one connection. */
 export interface Saying {
   /** What it is counted as. */
@@ -8,4 +10,6 @@ export interface Saying {
    * with whatever.
    */
   readonly awaits?: readonly number[];
+  /** Where it says who the attacker is. */
+  readonly introduces?: Introduction;
 }

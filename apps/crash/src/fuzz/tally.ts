@@ -9,16 +9,19 @@ export const attackFaults = [
   "text of the hub's inside, told outside",
   "an event told to whom it is not for",
   "hub:close, and the connection went on",
+  "a handshake or a renewal taken that must be refused",
+  "let in as another than it has shown",
+  "served when its token was over, or revoked",
 ] as const;
 export type AttackFault = (typeof attackFaults)[number];
 
 /** What is counted, each by its names. */
-export type Counted = "said" | "answered" | "refused" | "ended";
+export type Counted = "said" | "answered" | "refused" | "ended" | "revoked";
 
 /** All that attackers leave. */
 export interface AttackEvidence {
   readonly sessions: number;
-  /** By what was said, by the codes of replies and of refused handshakes, and by how connections ended. */
+  /** By what was said, by the codes of replies and of refused handshakes, by how connections ended, and by whose tokens were revoked. */
   readonly counts: Readonly<Record<Counted, Readonly<Record<string, number>>>>;
   readonly findings: readonly Finding[];
 }
@@ -47,6 +50,7 @@ export class Tally {
     answered: new Map(),
     refused: new Map(),
     ended: new Map(),
+    revoked: new Map(),
   };
   readonly #faults = new Map<AttackFault, { count: number; examples: string[] }>(
     attackFaults.map((fault) => [fault, { count: 0, examples: [] }]),
@@ -77,7 +81,7 @@ export class Tally {
   }
 
   get evidence(): AttackEvidence {
-    const { said, answered, refused, ended } = this.#counts;
+    const { said, answered, refused, ended, revoked } = this.#counts;
     const sorted = (counts: ReadonlyMap<string, number>) =>
       Object.fromEntries([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
     return {
@@ -87,6 +91,7 @@ export class Tally {
         answered: sorted(answered),
         refused: sorted(refused),
         ended: sorted(ended),
+        revoked: sorted(revoked),
       },
       findings: [...this.#faults].map(([fault, { count, examples }]) => ({ fault, count, examples })),
     };

@@ -2,12 +2,13 @@
 // still on its way, but not for ever, and ends.
 import { openSync, writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { nameOf, OrreryError } from "@orrery/contracts";
+import { type Meta, nameOf, OrreryError } from "@orrery/contracts";
 import { type Parcel, parcels } from "@orrery/contracts/parcels";
 import { readEnvironment, runProcess, urlVariable } from "@orrery/process";
 import { connect } from "@orrery/satellite";
+import { readKey, signToken } from "@orrery/tokens";
 import { z } from "zod";
-import { bystander, drainMs, files, sayEveryMs, type Trace } from "../fuzz/cast.ts";
+import { bystander, bystanderTokenMs, drainMs, files, sayEveryMs, type Trace } from "../fuzz/cast.ts";
 import { endWithParent } from "./end-with-parent.ts";
 
 /** Beyond the wait for what is on its way. Milliseconds. */
@@ -26,41 +27,51 @@ await runProcess(
   "bystander",
   async () => {
     console.log("started");
-    const { HUB_URL, DIRECTORY } = readEnvironment(z.object({ HUB_URL: urlVariable, DIRECTORY: z.string() }));
+    const { HUB_URL, DIRECTORY, KEY } = readEnvironment(
+      z.object({
+        HUB_URL: urlVariable,
+        DIRECTORY: z.string(),
+        /** Where the hub checks tokens: a file with the key that signs them. */
+        KEY: z.string().optional(),
+      }),
+    );
+    const key = KEY === undefined ? undefined : await readKey(KEY);
     const traces = openSync(files.traces(DIRECTORY), "ax");
     const write = (trace: Untimed<Trace>) => {
       const atMs = performance.timeOrigin + performance.now();
       writeSync(traces, `${JSON.stringify({ atMs, ...trace })}\n`);
     };
-    const enter = ({ role, id }: (typeof bystander)[keyof typeof bystander]) =>
-      connect(parcels, {
+    const enter = (identity: (typeof bystander)[keyof typeof bystander]) => {
+      const claims = { satellite: nameOf(identity), contract: parcels.name, lifetimeMs: bystanderTokenMs };
+      return connect(parcels, {
         url: HUB_URL,
-        role,
-        id,
+        ...(key === undefined ? identity : { token: () => signToken(key, claims) }),
         rooms: [ownRoom],
         onStatus: (status, reason) =>
-          write({ what: "status", who: role, status, ...(reason && { code: reason.code }) }),
+          write({ what: "status", who: identity.role, status, ...(reason && { code: reason.code }) }),
         onGap: ({ reason }) => write({ what: "gap", reason }),
         onError(error) {
           throw error;
         },
       });
+    };
     const vendor = enter(bystander.vendor);
     const listener = enter(bystander.listener);
     const follower = enter(bystander.follower);
+    let serial = 0;
     const came = { heard: 0, followed: 0 };
-    const take = (what: "heard" | "followed", { customer }: Parcel, offset = 0) => {
-      const serial = Number(customer.name);
-      write({ what, serial, offset });
-      came[what] = serial;
+    const take = (what: "heard" | "followed", { customer }: Parcel, { source, offset = 0 }: Meta) => {
+      const one = Number(customer.name);
+      if (source !== ownRoom || !(one <= serial)) return write({ what: "foreign", source, offset });
+      write({ what, serial: one, offset });
+      came[what] = one;
     };
-    listener.on("pickup", (parcel, { offset }) => take("heard", parcel, offset));
-    const following = follower.follow("pickup", { as: "bystander", rooms: [ownRoom] }, (parcel, { offset }) =>
-      take("followed", parcel, offset),
+    listener.on("pickup", (parcel, meta) => take("heard", parcel, meta));
+    const following = follower.follow("pickup", { as: "bystander", rooms: [ownRoom] }, (parcel, meta) =>
+      take("followed", parcel, meta),
     );
     await Promise.all([vendor.ready(), listener.ready(), following.ready()]);
 
-    let serial = 0;
     let waiting = 0;
     const say = async (mine: number) => {
       const customer = { name: String(mine), city: "Recife", state: "PE" };

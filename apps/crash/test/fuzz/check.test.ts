@@ -29,6 +29,7 @@ const whole: FuzzEvidence = {
     fault: undefined,
     takenThrough: 0,
     offsets: [7, 10, 20, 30],
+    foreign: [],
     watched: new Map(serials.map((serial) => [serial * 10, serial])),
   },
   traces,
@@ -108,6 +109,17 @@ describe("the check finds", () => {
     });
     expect(faults({ log: { ...whole.log, offsets: [10, 20, 20, 30] } })).toEqual({
       "out of order in the log": 1,
+    });
+  });
+
+  it("what was said in the bystander's name or room, or by whom the contract does not let say it", () => {
+    const foreign: Trace = { atMs: 9, what: "foreign", source: "vendor:a0", offset: 40 };
+    expect(faults({ traces: [...traces, foreign] })).toEqual({
+      "said in the bystander's room, or in its name, but not by it": 1,
+    });
+    const inLog = [{ offset: 7, event: "pickup", source: "driver:a0" }];
+    expect(faults({ log: { ...whole.log, foreign: inLog } })).toEqual({
+      "in the log, but not for its source to say": 1,
     });
   });
 

@@ -20,6 +20,21 @@ describe("npm run fuzz", () => {
           expect(run.counted(`bystander, ${what} ${phase} the attack`)).toBeGreaterThan(0);
         }
       }
+      expect(run.counted("handshake refused, TOKEN_INVALID")).toBeGreaterThan(0);
+      expect(run.counted("tokens revoked, all")).toBe(1);
+      expect(await run.kept()).toEqual([]);
+    },
+    testMs,
+  );
+
+  it(
+    "does so too where the hub is in open mode",
+    async () => {
+      await using run = await fuzz("--minutes", "0.1", "--seed", "1", "--open");
+      await run.exits(0);
+      expect(run.counted("said")).toBeGreaterThan(200);
+      expect(run.counted("answered, ok")).toBeGreaterThan(20);
+      expect(run.counted("handshake refused, TOKEN_INVALID")).toBe(0);
       expect(await run.kept()).toEqual([]);
     },
     testMs,

@@ -1,8 +1,10 @@
-import { createHash } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { parcels } from "@orrery/contracts/parcels";
 import { attackers, bystander } from "../../src/fuzz/cast.ts";
 import { Chance } from "../../src/fuzz/chance.ts";
 import { handshakeOf } from "../../src/fuzz/handshake.ts";
+import { sayHandshake } from "../../src/fuzz/identity-attack.ts";
+import { Issuer } from "../../src/fuzz/issuer.ts";
 import { jsonText, RawJson } from "../../src/fuzz/json-text.ts";
 import { Known } from "../../src/fuzz/known.ts";
 import { sayMessage } from "../../src/fuzz/message-attack.ts";
@@ -11,8 +13,12 @@ import { mutated } from "../../src/fuzz/mutate.ts";
 import { sayingOf } from "../../src/fuzz/saying-of.ts";
 import { chanceOf, sessionOf } from "../../src/fuzz/session.ts";
 
+const { privateKey } = generateKeyPairSync("ed25519");
+const issuer = new Issuer(privateKey.export({ format: "jwk" }), () => 1_800_000_000_000);
 const speaker = (place: number) => ({
   identity: attackers[place % attackers.length] as (typeof attackers)[number],
+  issuer,
+  isLetIn: place % 2 === 0,
   known: new Known(),
   claims: [],
 });
@@ -22,7 +28,8 @@ const places = Array.from({ length: 500 }, (_, place) => place);
 function saidBy(seed: number): string {
   const hash = createHash("sha256");
   for (const place of places.slice(0, 100)) {
-    const session = sessionOf(seed, place);
+    const session = sessionOf(seed, place, "tokens");
+    hash.update(sayHandshake(session, chanceOf(seed, place, 0, "enters"), issuer).bytes);
     for (let step = 0; step < session.steps; step += 1) {
       hash.update(sayingOf(session, step, chanceOf(seed, place, step, "says"), speaker(place)).bytes);
     }
@@ -34,19 +41,25 @@ describe("the grammar", () => {
   it("says the same for the same seed, and something else for another", () => {
     expect(saidBy(7)).toBe(saidBy(7));
     expect(saidBy(7)).not.toBe(saidBy(8));
-    expect(places.map((place) => sessionOf(7, place))).toEqual(places.map((place) => sessionOf(7, place)));
+    const sessions = () => places.map((place) => sessionOf(7, place, "tokens"));
+    expect(sessions()).toEqual(sessions());
   });
 
   it("comes to every kind of visit, handshake and end", () => {
-    const sessions = places.map((place) => sessionOf(1, place));
-    expect(new Set(sessions.map(({ kind }) => kind)).size).toBe(5);
+    const sessions = places.map((place) => sessionOf(1, place, "tokens"));
+    expect(new Set(sessions.map(({ kind }) => kind)).size).toBe(6);
     expect(new Set(sessions.map(({ handshake }) => handshake)).size).toBe(3);
-    expect(new Set(sessions.map(({ ends }) => ends)).size).toBe(4);
+    expect(new Set(sessions.map(({ ends }) => ends)).size).toBe(5);
     expect(new Set(sessions.map(({ reads }) => reads)).size).toBe(3);
   });
 
-  it("never speaks in the bystander's name", () => {
-    for (const place of places) expect(jsonText(sessionOf(2, place).auth)).not.toContain(bystander.vendor.id);
+  it("leaves tokens alone in open mode, and never speaks in the bystander's name there", () => {
+    for (const place of places) {
+      const session = sessionOf(2, place, "open");
+      expect(session.kind).not.toBe("tokens");
+      const { bytes } = sayHandshake(session, chanceOf(2, place, 0, "enters"), undefined);
+      expect(bytes.toString("latin1")).not.toContain(bystander.vendor.id);
+    }
   });
 
   it("makes events that the contract takes", () => {
@@ -81,8 +94,11 @@ describe("the grammar", () => {
 
   it("introduces a satellite as the protocol says", () => {
     const driver = { role: "driver", id: "d1" };
-    expect(handshakeOf(driver, "plain")).toEqual(driver);
-    expect(handshakeOf(driver, "batched")).toEqual({ ...driver, protocol: 1 });
+    expect(handshakeOf(driver, "plain", undefined).auth).toEqual(driver);
+    expect(handshakeOf(driver, "batched", undefined).auth).toEqual({ ...driver, protocol: 1 });
+    const { token } = issuer.issue(driver);
+    expect(handshakeOf(driver, "plain", issuer).auth).toEqual({ token });
+    expect(handshakeOf(driver, "batched", issuer).auth).toEqual({ token, protocol: 1 });
   });
 });
 

@@ -1,10 +1,16 @@
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bystander, revokedWithinMs, tokenGraceMs } from "../../src/fuzz/cast.ts";
 import { frameBytes, opcodes } from "../../src/fuzz/frames.ts";
-import { handshakeOf } from "../../src/fuzz/handshake.ts";
+import { Issuer } from "../../src/fuzz/issuer.ts";
 import { Known } from "../../src/fuzz/known.ts";
 import { Pace } from "../../src/fuzz/pace.ts";
 import { play } from "../../src/fuzz/play.ts";
+import { Revocations } from "../../src/fuzz/revocations.ts";
 import type { Session } from "../../src/fuzz/session.ts";
 import { Tally } from "../../src/fuzz/tally.ts";
 
@@ -14,17 +20,20 @@ const session: Session = {
   identity,
   form: "batched",
   handshake: "right",
-  auth: handshakeOf(identity, "batched"),
   reads: "always",
   ends: "waiting",
   steps: 8,
 };
 
+const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+/** Its tokens were issued a minute ago. */
+const minuteOld = new Issuer(jwk, () => Date.now() - 60_000);
+
 /** What a hub tells upon a message with this ack id: Engine.IO packets. */
-type Telling = (ackId: string) => readonly string[];
+type Telling = (ackId: string, revocations: Revocations) => readonly string[];
 
 /** A hub that lets everybody in, and then tells what it is told to tell. */
-async function startHub(telling: Telling) {
+async function startHub(telling: (ackId: string) => readonly string[]) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -54,19 +63,26 @@ async function startHub(telling: Telling) {
 }
 
 /** The faults that a visit finds at such a hub. */
-async function found(telling: Telling): Promise<readonly string[]> {
-  await using hub = await startHub(telling);
+async function found(
+  telling: Telling,
+  changes: Partial<Session> = {},
+  issuer = minuteOld,
+): Promise<readonly string[]> {
+  await using directory = await makeDirectory();
+  const revocations = new Revocations(join(directory.path, "revoked.json"));
+  await using hub = await startHub((ackId) => telling(ackId, revocations));
   const { signal } = new AbortController();
   const tally = new Tally();
   const pace = new Pace(1_000, signal);
   const known = new Known();
-  await play(session, 0, {
+  await play({ ...session, ...changes }, 0, {
     port: hub.port,
     seed: 1,
     pace,
     tally,
     known,
-
+    issuer,
+    revocations,
     answerMs: 200,
     signal,
   });
@@ -75,7 +91,12 @@ async function found(telling: Telling): Promise<readonly string[]> {
   return findings.filter(({ count }) => count > 0).map(({ fault }) => fault);
 }
 
-const ok: Telling = (ackId) => [`43/parcels,${ackId}[{"ok":true}]`];
+async function makeDirectory() {
+  const path = await mkdtemp(join(tmpdir(), "orrery-fuzz-test-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true }) };
+}
+
+const ok = (ackId: string): readonly string[] => [`43/parcels,${ackId}[{"ok":true}]`];
 
 describe("a visit finds", () => {
   it("nothing at a hub that answers everything", async () => {
@@ -117,5 +138,36 @@ describe("a visit finds", () => {
     const body = { code: "HUB_CLOSING", message: "The hub is shutting down.", retryable: true };
     const goodbye = `42/parcels,${JSON.stringify(["hub:close", body])}`;
     expect(await found((ackId) => [...ok(ackId), goodbye])).toEqual([fault]);
+  });
+
+  it("a hub that lets in, or renews, with whatever it is shown", async () => {
+    const fault = "a handshake or a renewal taken that must be refused";
+    expect(await found(ok, { kind: "tokens", handshake: "wrong", steps: 0 })).toEqual([fault]);
+    expect(await found(ok, { kind: "tokens", steps: 0 })).toEqual([]);
+    expect(await found(ok, { kind: "tokens", steps: 20 })).toEqual([fault]);
+  });
+
+  it("a hub that takes an attacker for the bystander", async () => {
+    const fault = "let in as another than it has shown";
+    const welcome = (satellite: object) =>
+      `42/parcels,${JSON.stringify(["hub:welcome", { satellite, cursor: "e:1" }])}`;
+    expect(await found((ackId) => [...ok(ackId), welcome(identity)])).toEqual([]);
+    expect(await found((ackId) => [...ok(ackId), welcome(bystander.vendor)])).toEqual([fault]);
+  });
+
+  it("a hub that goes on to serve whom the run has revoked", async () => {
+    const revoking: Telling = (ackId, revocations) => {
+      while (revocations.next(1, Date.now() - revokedWithinMs) !== "vendor:a0");
+      return ok(ackId);
+    };
+    expect(await found(revoking, { steps: 60 })).toEqual(["served when its token was over, or revoked"]);
+  });
+
+  it("a hub that keeps the connection when token and grace are over, also where it answers nothing more", async () => {
+    const overSoon = new Issuer(jwk, () => Date.now() - 3_600_000 - tokenGraceMs + 2_000);
+    const staying = { ends: "outstaying", steps: 1 } as const;
+    const fault = "served when its token was over, or revoked";
+    expect(await found(() => [], staying, overSoon)).toEqual([fault]);
+    expect(await found(() => [], staying)).toEqual([]); // an hour is not waited for
   });
 });

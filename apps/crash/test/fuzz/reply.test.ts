@@ -1,6 +1,6 @@
 import { errorBody } from "@orrery/contracts";
 import { parcels } from "@orrery/contracts/parcels";
-import { codesOf, entriesIn, insideOf, mayHear } from "../../src/fuzz/reply.ts";
+import { codesOf, entriesIn, insideOf, mayHear, maySay } from "../../src/fuzz/reply.ts";
 
 const refused = { ok: false, error: errorBody("FORBIDDEN") };
 const pickup = ["pickup", { parcelId: "p", vendorId: "a0" }, { id: "1", type: "pickup" }] as const;
@@ -58,6 +58,17 @@ describe("what is told", () => {
     expect(may("vendor", "a1", [name, data])).toBe(false);
     expect(may("driver", "a0", ["in-transit", { ...data, driverId: "a1" }])).toBe(false);
     expect(may("logger", "a0", ["hub:work", {}])).toBe(false);
+  });
+
+  it("is said by those that may say it alone", () => {
+    const may = (role: string, id: string, name: string, data: unknown) =>
+      maySay(parcels, { role, id }, name, data);
+    const [name, data] = pickup;
+    expect(may("vendor", "a0", name, data)).toBe(true);
+    expect(may("vendor", "a1", name, data)).toBe(false);
+    expect(may("driver", "a0", name, data)).toBe(false);
+    expect(may("driver", "a0", "in-transit", { ...data, driverId: "a0" })).toBe(true);
+    expect(may("vendor", "a0", "nothing", data)).toBe(false);
   });
 
   it("has nothing of the hub's inside", () => {
