@@ -15,6 +15,7 @@ export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: 
   const connections = new Map<string, Connection>();
   /** Let in, and not a connection yet. */
   const entering = new WeakMap<IncomingMessage, () => void>();
+  const inTurns = oneATurn();
 
   engine.on("connection", (connection: Connection) => {
     const id = idOf(connection);
@@ -46,7 +47,8 @@ export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: 
         if (entering.delete(request)) leave();
       });
     }
-    next();
+    if (isUpgrade) request.socket.on("error", () => undefined); // it may go while it waits
+    inTurns(next);
   });
 
   /** What a satellite that polls says is not read before it may be. */
@@ -56,6 +58,20 @@ export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: 
     if (meter.isHeld(connection)) await meter.whenFree(connection);
     if (!request.destroyed) next();
   }
+}
+
+/** Calls one in each turn of the event loop: where many connect at once, others have their turns between them. */
+function oneATurn(): (call: () => void) => void {
+  const waiting: (() => void)[] = [];
+  const callFirst = () => {
+    waiting[0]?.();
+    waiting.shift();
+    if (waiting.length > 0) setImmediate(callFirst);
+  };
+  return (call) => {
+    waiting.push(call);
+    if (waiting.length === 1) setImmediate(callFirst);
+  };
 }
 
 function refuse(error: ErrorBody, response: ServerResponse): void {

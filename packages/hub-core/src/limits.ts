@@ -16,7 +16,7 @@ export interface Limits extends WireLimits {
   /** Recent events held in memory, from which a satellite that has almost caught up joins. Bytes of text. */
   readonly tailBytes: number;
   /**
-   * What one connection may say: events and questions, each counts one, however they come, and a refusal half. Past it,
+   * What one connection may say: events and questions, each counts one, however they come, and a refusal a quarter. Past it,
    * `RATE_LIMITED` with the time to wait. Of messages of any kind, acks and pings too, it may bring twice as many; past that nothing
    * is taken from it for a moment. Per second.
    */
@@ -108,22 +108,22 @@ export interface Limits extends WireLimits {
 
 export const defaultLimits: Limits = {
   eventBytes: 131_072, // what a browser handles in a frame; larger content belongs in a store, with a reference
-  batchEvents: 1_000, // one packet of the satellite package carries 256 at most
+  batchEvents: 256, // what the satellite package sends at most; they take the hub 5 ms, in which it does nothing else
   messageBytes: 1_048_576, // Engine.IO's own default, enforced by it before anything is parsed
   depth: 32, // far deeper than people nest, far shallower than a stack
   queueBytes: 67_108_864, // a second of the fastest log's work, several times over
   resendMs: 2_000, // what was on its way is here by then, over a bad network too; the satellite package resends after 500
   commitEvents: 4_096, // larger commits gain nothing and hold up the first receipt
   tailBytes: 524_288, // some 1,000 events: more than arrive while one page is read
-  eventsPerSecond: 20_000, // what one satellite package says at best on two cores, less than half of what a hub there takes
-  eventsAtOnce: 20_000, // twice what a satellite's outbox holds, which it says at once when it is back
-  eventsPerSecondPerSatellite: 40_000, // two connections at their best: nobody has a reason for more than a few
+  eventsPerSecond: 5_000, // an eighth of what a hub on two cores takes: who goes on without end leaves others theirs
+  eventsAtOnce: 5_000, // half of what a satellite's outbox holds and says at once when it is back; the rest takes a second more
+  eventsPerSecondPerSatellite: 10_000, // two connections: nobody has a reason for more than a few
   requestsPerSecond: 50, // each may read a page of the log, some 2 ms
   requestsAtOnce: 300, // who connects asks to listen, and follows under 100 names and works in 100 groups at most
   requestsPerSecondPerSatellite: 100,
-  debtEvents: 1_000, // plain clients have so much on its way when they are told; 2,000 refusals take some 20 ms
-  bytesPerSecond: 8_388_608, // 20,000 events of 400 bytes; a message of the largest size takes the hub 20 ms
-  bytesAtOnce: 8_388_608,
+  debtEvents: 200, // plain clients have so much on its way when they are told
+  bytesPerSecond: 4_194_304, // 5,000 events of 800 bytes; a message of the largest size takes the hub 20 ms
+  bytesAtOnce: 4_194_304,
   inFlightBytes: 131_072, // 450 events of 280 bytes: at 20,000 a second they wait 22 ms, and a commit takes 3 to 10
   listenRooms: 100,
   followers: 100,
@@ -143,7 +143,7 @@ export const defaultLimits: Limits = {
   handshakesPerSecond: 1_000, // each takes 0.45 ms: half a core
   handshakesAtOnce: 2_000, // beyond it they come in bit by bit: clients try again by themselves
   handshakesPerSecondPerAddress: 100, // a tenth of that
-  handshakesAtOncePerAddress: 1_000, // an office whose line was down
+  handshakesAtOncePerAddress: 300, // an office whose line was down; the others come some seconds later
   connectTimeoutMs: 10_000,
   requestTimeoutMs: 30_000, // the largest message at 35 kB/s
   pingIntervalMs: 25_000, // Socket.IO's default

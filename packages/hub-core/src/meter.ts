@@ -6,10 +6,13 @@ import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
 
-/** What a refusal takes of the rate: it is some of the work of what it refuses. */
-const refusalCost = 0.5;
 /** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
 const messagesPerEvent = 2;
+/**
+ * What a refusal takes of the rate: it is some of the work of what it refuses. As many as may come take less than comes back, so that
+ * also who asks again and again is let through in the end.
+ */
+const refusalCost = 0.25;
 /** What one more HTTP request of long polling counts as, whatever is in it: 150 µs of the hub. Messages. */
 const postMessages = 8;
 
@@ -148,12 +151,14 @@ export class Meter {
 
   #refusal(gauge: Gauge, socket: HubSocket, tokens: number): ErrorBody | undefined {
     const nowMs = this.#nowMs();
-    const waitMs = Math.max(
-      gauge.ofConnection.waitMs(socket.conn, nowMs),
-      gauge.ofSatellite.waitMs(satelliteOf(socket), nowMs),
-    );
-    this.#take(gauge, socket, waitMs > 0 ? refusalCost : tokens, nowMs);
-    return waitMs > 0 ? errorBody("RATE_LIMITED", undefined, waitMs) : undefined;
+    const waitMs = () =>
+      Math.max(
+        gauge.ofConnection.waitMs(socket.conn, nowMs),
+        gauge.ofSatellite.waitMs(satelliteOf(socket), nowMs),
+      );
+    const isRefused = waitMs() > 0;
+    this.#take(gauge, socket, isRefused ? refusalCost : tokens, nowMs);
+    return isRefused ? errorBody("RATE_LIMITED", undefined, waitMs()) : undefined;
   }
 
   #take({ ofConnection, ofSatellite }: Gauge, socket: HubSocket, tokens: number, nowMs: number): void {

@@ -4,7 +4,7 @@ export interface Rate {
   readonly perSecond: number;
   /** So many are there after a rest, and never more. */
   readonly atOnce: number;
-  /** So far below zero it may be before nothing more is taken until that is worked off. */
+  /** So far below zero it may be before nothing more is taken until that is worked off; not a second time before it has rested. */
   readonly debt: number;
 }
 
@@ -12,22 +12,34 @@ export interface Rate {
 export interface Bucket {
   readonly tokens: number;
   readonly atMs: number;
+  /** It went below its debt, and has not been full since. Whoever goes on all the same is made to wait, and not refused again and again. */
+  readonly isPaced: boolean;
 }
 
 /** Who was too deep in debt has the tokens of so long when it may go on, so that it is not stopped again at once. Milliseconds. */
-const headStartMs = 200;
+const headStartMs = 50;
 
-export const fullBucket = ({ atOnce }: Rate, nowMs: number): Bucket => ({ tokens: atOnce, atMs: nowMs });
+export const fullBucket = ({ atOnce }: Rate, nowMs: number): Bucket => ({
+  tokens: atOnce,
+  atMs: nowMs,
+  isPaced: false,
+});
 
 /** What is left by now. */
 export const tokensLeft = ({ perSecond, atOnce }: Rate, { tokens, atMs }: Bucket, nowMs: number): number =>
   Math.min(atOnce, tokens + ((nowMs - atMs) * perSecond) / 1_000);
 
 /** Takes tokens whether they are there or not. */
-export const take = (rate: Rate, bucket: Bucket, tokens: number, nowMs: number): Bucket => ({
-  tokens: tokensLeft(rate, bucket, nowMs) - tokens,
-  atMs: nowMs,
-});
+export function take(rate: Rate, bucket: Bucket, tokens: number, nowMs: number): Bucket {
+  const before = tokensLeft(rate, bucket, nowMs);
+  const after = before - tokens;
+  const isPaced = (bucket.isPaced && before < rate.atOnce) || after < -rate.debt;
+  return { tokens: after, atMs: nowMs, isPaced };
+}
+
+/** Whether nothing more is to be taken. */
+export const isDeep = (rate: Rate, bucket: Bucket, nowMs: number): boolean =>
+  tokensLeft(rate, bucket, nowMs) < (bucket.isPaced ? 0 : -rate.debt);
 
 /**
  * How long to wait before the next one; 0: it may go on now. One token is enough, whatever it needs: it takes all that, and the next
@@ -38,9 +50,9 @@ export const waitMs = (rate: Rate, bucket: Bucket, nowMs: number): number =>
 
 /** How long nothing more is to be taken, because it went on too far without waiting; 0: it did not. Whole milliseconds. */
 export const stopMs = (rate: Rate, bucket: Bucket, nowMs: number): number =>
-  tokensLeft(rate, bucket, nowMs) >= -rate.debt
-    ? 0
-    : msUntil(rate, bucket, Math.min(rate.atOnce, (rate.perSecond * headStartMs) / 1_000), nowMs);
+  isDeep(rate, bucket, nowMs)
+    ? msUntil(rate, bucket, Math.min(rate.atOnce, (rate.perSecond * headStartMs) / 1_000), nowMs)
+    : 0;
 
 const msUntil = (rate: Rate, bucket: Bucket, tokens: number, nowMs: number): number =>
   Math.max(0, Math.ceil(((tokens - tokensLeft(rate, bucket, nowMs)) / rate.perSecond) * 1_000));
@@ -68,7 +80,7 @@ export class Rates<Key> {
     const bucket = take(this.#rate, this.#bucketOf(key, nowMs), tokens, nowMs);
     this.#buckets.set(key, bucket);
     if (this.#buckets.size >= this.#sweepAt) this.#sweep(nowMs);
-    return bucket.tokens < -this.#rate.debt;
+    return isDeep(this.#rate, bucket, nowMs);
   }
 
   waitMs(key: Key, nowMs: number): number {

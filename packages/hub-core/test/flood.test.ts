@@ -209,8 +209,8 @@ it("nobody's event waits behind all that another connection has said: each has i
   await using hub = await startGated({ inFlightBytes: 100_000_000 });
   await using much = await connect(hub, { ...host, protocol: 1 });
   await using little = await connect(hub, { ...guest, protocol: 1 });
-  const batch = Array.from({ length: 1_000 }, (_, n) => ["said", { id: `${n}` }]);
-  const all = Promise.all([1, 2, 3].map(() => much.socket.emitWithAck("hub:emit", batch)));
+  const batch = Array.from({ length: 256 }, (_, n) => ["said", { id: `${n}` }]);
+  const all = Promise.all(Array.from({ length: 10 }, () => much.socket.emitWithAck("hub:emit", batch)));
   // What is not kept is answered at once: the hub has all that was said before it.
   await much.say("waved", { id: "marker" });
   const one = little.say("said", { id: "one" });
@@ -220,7 +220,7 @@ it("nobody's event waits behind all that another connection has said: each has i
   expect(((await one) as { offset: number }).offset).toBeLessThan(400);
   const replies = await all;
   const offsets = replies.flatMap(({ receipts }) => receipts.map(({ offset }: { offset: number }) => offset));
-  expect(offsets).toHaveLength(3_000);
+  expect(offsets).toHaveLength(2_560);
   expect(offsets).toEqual(offsets.toSorted((a: number, b: number) => a - b));
   expect(Math.max(...hub.commits)).toBeLessThanOrEqual(129);
 });

@@ -137,10 +137,10 @@ describe("a batched listener", () => {
       await using speaker = await connect(hub, batched);
       const ids = named("n", 2_500);
       await feel(speaker, "ana calm", "bob sad");
-      for (let start = 0; start < ids.length; start += 500)
+      for (let start = 0; start < ids.length; start += 250)
         await speaker.say(
           "hub:emit",
-          ids.slice(start, start + 500).map((id) => ["said", { id }]),
+          ids.slice(start, start + 250).map((id) => ["said", { id }]),
         );
       await using client = await connect(hub, { role: "guest", id: "g", protocol: 1 });
       const replies = [

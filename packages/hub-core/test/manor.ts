@@ -138,8 +138,8 @@ export async function refusalOf(
 
 /** Says one event for each id. */
 export async function say(visitor: PlainClient, event: string, ids: readonly string[]): Promise<void> {
-  for (let start = 0; start < ids.length; start += 500) {
-    const entries = ids.slice(start, start + 500).map((id) => [event, { id }]);
+  for (let start = 0; start < ids.length; start += 250) {
+    const entries = ids.slice(start, start + 250).map((id) => [event, { id }]);
     const { receipts } = await visitor.socket.emitWithAck("hub:emit", entries);
     expect(receipts).toEqual(entries.map(() => expect.objectContaining({ ok: true })));
   }
