@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Answers, Child } from "./child.ts";
+import { tokenFor } from "./keys.ts";
 import type { EmitterKind, EmittersAnswers, Sent } from "./programs/emitters.ts";
 import type { ListenersAnswers } from "./programs/listeners.ts";
 import type { OrreryOptions, ServerAnswers, ServerKind } from "./programs/server.ts";
@@ -55,17 +56,26 @@ export class Arena implements AsyncDisposable {
     setMaxListeners(0, plan.signal); // one for each process
   }
 
-  /** One of the listeners is in the emitters' process, and connects last: what it hears, the others were sent before. */
-  async enter(contender: Contender, emitterCount: number, listenerCount: number): Promise<Running> {
+  /**
+   * One of the listeners is in the emitters' process, and connects last: what it hears, the others were sent before. Where Orrery
+   * has a key, emitters have a token, and there are no listeners.
+   */
+  async enter(
+    contender: Contender,
+    emitterCount: number,
+    listenerCount: number,
+    options: OrreryOptions = {},
+  ): Promise<Running> {
     const [server, emitters, listeners] = await Promise.all([
-      this.startServer(contender.server),
+      this.startServer(contender.server, undefined, options),
       this.start<EmittersAnswers>("emitters"),
       listenerCount > 1 ? this.start<ListenersAnswers>("listeners") : undefined,
     ]);
     const url = await server.ask("url");
     await listeners?.ask("connect", url, contender.listeners, listenerCount - 1);
     if (listenerCount > 0) await emitters.ask("listen", url, contender.listeners);
-    await emitters.ask("connect", contender.emitters, url, emitterCount);
+    const token = options.key === undefined ? [] : ([await tokenFor(options.key, "vendor:acme")] as const);
+    await emitters.ask("connect", contender.emitters, url, emitterCount, ...token);
     return new Running(contender, server, emitters, listeners, listenerCount);
   }
 
@@ -151,17 +161,24 @@ export class Running {
   }
 }
 
-/** A B A B, after a round that does not count. One list of measurements for each contender, in the order of entering. */
-export async function alternate(
+/** One list of measurements for each contender, in the order of entering. */
+export const alternate = (
   contenders: readonly Running[],
-  { rounds }: Plan,
+  plan: Plan,
   load: Load,
-): Promise<readonly (readonly Measurement[])[]> {
-  for (const contender of contenders) await contender.measure(load);
-  const measured = contenders.map((): Measurement[] => []);
+): Promise<readonly (readonly Measurement[])[]> =>
+  inTurns(contenders, plan, (contender) => contender.measure(load));
+
+/** A B A B, after a round that does not count. One list of measurements for each contender. */
+export async function inTurns<Contender, Taken>(
+  contenders: readonly Contender[],
+  { rounds }: Pick<Plan, "rounds">,
+  measure: (contender: Contender) => Promise<Taken>,
+): Promise<readonly (readonly Taken[])[]> {
+  for (const contender of contenders) await measure(contender);
+  const measured = contenders.map((): Taken[] => []);
   for (let round = 0; round < rounds; round += 1) {
-    for (const [place, contender] of contenders.entries())
-      measured[place]?.push(await contender.measure(load));
+    for (const [place, contender] of contenders.entries()) measured[place]?.push(await measure(contender));
   }
   return measured;
 }

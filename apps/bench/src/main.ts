@@ -7,6 +7,7 @@ import { connections } from "./questions/connections.ts";
 import { dropOuts } from "./questions/drop-outs.ts";
 import { fanOut } from "./questions/fan-out.ts";
 import { floods } from "./questions/floods.ts";
+import { guards } from "./questions/guards.ts";
 import { ingest } from "./questions/ingest.ts";
 import { reconnectMany } from "./questions/reconnect-many.ts";
 import { restart } from "./questions/restart.ts";
@@ -27,6 +28,7 @@ const questions: readonly Question[] = [
   claims,
   floods,
   connections,
+  guards,
 ];
 
 const usage = `npm run bench -- [question …] [--rounds 5] [--quick] [--profile]

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from "node:http";
+import type { Key } from "@orrery/tokens";
 import { WebSocket } from "ws";
+import { tokenFor } from "./keys.ts";
 
 /** What became of attempts to connect. */
 export interface Connected {
@@ -8,6 +10,9 @@ export interface Connected {
   readonly refused: Readonly<Record<string, number>>;
   readonly wallMs: number;
 }
+
+/** Of the message with which a hub refuses a handshake. */
+const refusalStart = "44/parcels,";
 
 /** Connections that only are there: each has joined, answers pings, and counts the events that it hears. */
 export class RawIdlers {
@@ -19,14 +24,18 @@ export class RawIdlers {
     return this.#heard;
   }
 
-  /** Connects so many, some at a time; the first of them is called `l<first>`. */
-  async connect(url: string, first: number, count: number, atOnce: number): Promise<Connected> {
+  /** Connects so many, some at a time; the first of them is called `l<first>`. With a `key` each has a token of its own. */
+  async connect(url: string, first: number, count: number, atOnce: number, key?: Key): Promise<Connected> {
+    const ids = Array.from({ length: count }, (_, place) => `l${first + place}`);
+    const signed = key && (await Promise.all(ids.map((id) => tokenFor(key, `logger:${id}`))));
     const refused: Record<string, number> = {};
     const startMs = performance.now();
-    let next = first;
+    let next = 0;
     const one = async () => {
-      while (next < first + count) {
-        const refusal = await this.#connectOne(url, next++);
+      while (next < count) {
+        const place = next++;
+        const who = signed === undefined ? { role: "logger", id: ids[place] } : { token: signed[place] };
+        const refusal = await this.#connectOne(url, { ...who, events: ["pickup"] });
         if (refusal !== undefined) refused[refusal] = (refused[refusal] ?? 0) + 1;
       }
     };
@@ -44,7 +53,7 @@ export class RawIdlers {
   }
 
   /** Undefined: it has joined. */
-  async #connectOne(url: string, number: number): Promise<string | undefined> {
+  async #connectOne(url: string, auth: object): Promise<string | undefined> {
     const socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, {
       perMessageDeflate: false,
       skipUTF8Validation: true,
@@ -56,8 +65,10 @@ export class RawIdlers {
       socket.on("message", (data) => {
         const start = (data as Buffer).toString("latin1", 0, 24);
         if (start.startsWith("0")) {
-          const auth = { role: "logger", id: `l${number}`, events: ["pickup"] };
           socket.send(`40/parcels,${JSON.stringify(auth)}`);
+        } else if (start.startsWith(refusalStart)) {
+          resolve(JSON.parse((data as Buffer).toString("utf8", refusalStart.length)).data.code);
+          socket.terminate();
         } else if (start === "2") socket.send("3");
         else if (start.startsWith("40/parcels,")) resolve(undefined);
         else if (start.startsWith('42/parcels,["pickup"')) this.#heard += 1;

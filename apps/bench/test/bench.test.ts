@@ -1,4 +1,7 @@
+import type { Parcel } from "@orrery/contracts/parcels";
 import type { Plan } from "../src/arena.ts";
+import { type GuardName, Guards, guardNames } from "../src/guards.ts";
+import { parcelOf } from "../src/parcel.ts";
 import { behind } from "../src/questions/behind.ts";
 import { catchUp } from "../src/questions/catch-up.ts";
 import { claims } from "../src/questions/claims.ts";
@@ -6,11 +9,13 @@ import { connections } from "../src/questions/connections.ts";
 import { dropOuts } from "../src/questions/drop-outs.ts";
 import { fanOut } from "../src/questions/fan-out.ts";
 import { floods } from "../src/questions/floods.ts";
+import { guards } from "../src/questions/guards.ts";
 import { ingest } from "../src/questions/ingest.ts";
 import { reconnectMany } from "../src/questions/reconnect-many.ts";
 import { restart } from "../src/questions/restart.ts";
 import { stalled } from "../src/questions/stalled.ts";
 import type { Row } from "../src/report.ts";
+import { type Message, readOf } from "../src/speaker.ts";
 
 // The measuring itself throws when an event is missing, comes twice or comes out of order. No figure is looked at here:
 // this machine may be busy with anything.
@@ -78,6 +83,48 @@ it("takes every connection, or as many as it may and refuses the rest with a cod
   const rows = await connections.answer(smallest);
   expect(rows.map(({ figures }) => figures.accepted?.max)).toEqual([200, 200, 50]);
   expect(rows.at(-1)?.verdicts).toEqual(["Orrery, at its maximum: 50 refused with CONNECTIONS_TOO_MANY"]);
+}, 60_000);
+
+it("measures guards that let pass what may, and refuse the rest", async () => {
+  const guards = new Guards(() => 0); // no time passes, so nobody gets back what was said
+  const saying = (...events: Parcel[]) => readOf([events])[0] as Message;
+  const parcel = parcelOf(0, 0);
+  const fine = saying(parcel);
+  const passes = (name: GuardName, message = fine, speaker = guards.connect()) =>
+    guards.mayPass[name](speaker, message);
+  expect(guardNames.filter((name) => passes(name))).toEqual(guardNames);
+
+  const reserved = { ...parcel, customer: JSON.parse('{ "__proto__": {} }') };
+  const speaker = guards.connect();
+  const thousand = saying(...Array.from({ length: 1_000 }, () => parcel));
+  for (let batch = 0; batch < 20; batch += 1) expect(passes("rate", thousand, speaker)).toBe(true);
+  const refused: Readonly<Record<GuardName, boolean>> = {
+    arrival: passes("arrival", { ...fine, read: Buffer.alloc(1_000_000) }),
+    session: passes("session", fine, guards.connect(Date.now() - 1)),
+    rate: passes("rate", fine, speaker),
+    shape: passes("shape", saying(reserved)),
+    rights: passes("rights", saying({ ...parcel, vendorId: "another" })),
+    load: passes("load", { ...fine, dataBytes: 1_000_000 }),
+  };
+  expect(guardNames.filter((name) => refused[name])).toEqual([]);
+  guards.commit();
+});
+
+it("measures what guards cost, by themselves and in a hub that lets nobody in without a token", async () => {
+  const rows = await guards.answer(smallest);
+  expect(new Set(labelled(rows, "what"))).toEqual(
+    new Set([
+      "an event, with tokens",
+      "an event, open mode",
+      ...guardNames.map((name) => `guard: ${name}`),
+      "all guards",
+      "a handshake, open mode",
+      ...["HS256", "EdDSA"].flatMap((name) => [`a handshake, ${name}`, `token check, ${name}`]),
+    ]),
+  );
+  // What a single guard takes may be lost in so short a time.
+  const wholes = rows.filter(({ labels }) => !labels.what?.startsWith("guard: "));
+  expect(wholes.filter(({ figures }) => !((figures["CPU µs"]?.min ?? 0) > 0))).toEqual([]);
 }, 60_000);
 
 const groups = ["Orrery, keyed", "Orrery, unordered"];

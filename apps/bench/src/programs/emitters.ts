@@ -28,14 +28,15 @@ export interface Sent {
 const emitters: { readonly emit: Emit; sent: number; lastOffset: number }[] = [];
 const listener = new RawListeners();
 
-async function connectEmitter(kind: EmitterKind, url: string): Promise<Emit> {
+async function connectEmitter(kind: EmitterKind, url: string, token?: string): Promise<Emit> {
+  const who = token === undefined ? ({ role: "vendor", id: "acme" } as const) : { token };
   if (kind === "sdk") {
-    const vendor = connect(parcels, { url, role: "vendor", id: "acme" });
+    const vendor = connect(parcels, { url, ...who });
     await vendor.ready();
     return async (parcel) => (await vendor.emit("pickup", parcel)).offset;
   }
   // `events: []`: an emitter hears nothing.
-  const auth = { role: "vendor", id: "acme", events: [] };
+  const auth = { ...who, events: [] };
   const socket = io(`${url}/parcels`, { auth, transports: ["websocket"], forceNew: true });
   await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("connect_error", reject));
   return (parcel) =>
@@ -73,9 +74,10 @@ async function sentSince(startMs: number, latenciesMs: readonly number[]): Promi
 
 export type EmittersAnswers = typeof answers;
 const answers = answerParent({
-  async connect(kind: EmitterKind, url: string, count: number): Promise<void> {
+  /** `token`: of `vendor:acme`, for a hub with keys. */
+  async connect(kind: EmitterKind, url: string, count: number, token?: string): Promise<void> {
     for (let number = 0; number < count; number += 1) {
-      emitters.push({ emit: await connectEmitter(kind, url), sent: 0, lastOffset: 0 });
+      emitters.push({ emit: await connectEmitter(kind, url, token), sent: 0, lastOffset: 0 });
     }
   },
 

@@ -7,6 +7,7 @@ import { setTimeout } from "node:timers/promises";
 import { parcels } from "@orrery/contracts/parcels";
 import { openSqliteLog } from "@orrery/event-log";
 import { createHub, type Limits } from "@orrery/hub-core";
+import type { Key } from "@orrery/tokens";
 import { answerParent } from "../child.ts";
 import { clockMs } from "../clock.ts";
 import { Dropper } from "../dropper.ts";
@@ -21,6 +22,8 @@ export interface OrreryOptions {
   readonly limits?: Partial<Limits>;
   /** Whether the hub has an HTTP server of its own, as apps/hub does; otherwise connections can be dropped. */
   readonly hasOwnServer?: boolean;
+  /** What tokens are checked with; missing: open mode. */
+  readonly key?: Key;
 }
 
 interface Server {
@@ -35,11 +38,14 @@ interface Server {
 const httpServer = createServer((_request, response) => response.writeHead(404).end());
 const dropper = new Dropper(httpServer);
 
-async function startOrrery(directory: string, { limits = {}, hasOwnServer }: OrreryOptions): Promise<Server> {
+async function startOrrery(
+  directory: string,
+  { limits = {}, hasOwnServer, key }: OrreryOptions,
+): Promise<Server> {
   const startMs = performance.now();
   const log = await openSqliteLog({ file: join(directory, "events.db") });
   const openMs = performance.now() - startMs;
-  const options = { contracts: [parcels, jobs], log, limits };
+  const options = { contracts: [parcels, jobs], log, limits, ...(key && { keys: key }) };
   if (hasOwnServer) return { log, openMs, url: await createHub(options).listen({ port: 0 }) };
   createHub({ ...options, server: httpServer });
   return { log, openMs };

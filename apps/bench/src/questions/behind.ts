@@ -1,6 +1,7 @@
 import { Arena, type Plan } from "../arena.ts";
 import type { Child } from "../child.ts";
 import { fill } from "../filled-log.ts";
+import { liftedRates } from "../lifted-limits.ts";
 import type { EmittersAnswers } from "../programs/emitters.ts";
 import type { ListenersAnswers } from "../programs/listeners.ts";
 import type { ServerAnswers } from "../programs/server.ts";
@@ -66,7 +67,7 @@ export const behind: Question = {
 
 async function assemble(arena: Arena, directory: string, listenerCount: number): Promise<Cast> {
   const [hub, emitters, listeners, followers] = await Promise.all([
-    arena.startServer("orrery", directory),
+    arena.startServer("orrery", directory, { limits: liftedRates }),
     arena.start<EmittersAnswers>("emitters"),
     arena.start<ListenersAnswers>("listeners"),
     arena.start<ListenersAnswers>("listeners"),

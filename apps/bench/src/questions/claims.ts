@@ -1,5 +1,6 @@
 import { Arena, type Plan, takeTurns } from "../arena.ts";
 import type { Child } from "../child.ts";
+import { liftedRates } from "../lifted-limits.ts";
 import { isInstalled, packageOf, parentDirectoryOf, type SystemServerKind } from "../peers/system-server.ts";
 import type { PeerServerAnswers } from "../programs/peer-server.ts";
 import type { ServerAnswers } from "../programs/server.ts";
@@ -97,7 +98,7 @@ async function enter(arena: Arena, contender: Contender): Promise<Running> {
 
 async function startServer(arena: Arena, { server: kind }: Contender) {
   if (kind === "orrery") {
-    const hub: Child<ServerAnswers> = await arena.startServer("orrery");
+    const hub: Child<ServerAnswers> = await arena.startServer("orrery", undefined, { limits: liftedRates });
     return { url: await hub.ask("url"), server: { cpuMicros: () => hub.ask("cpuMicros") } };
   }
   const directory = await arena.directory(parentDirectoryOf(kind));

@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { Arena, type Plan, takeTurns } from "../arena.ts";
 import type { Child } from "../child.ts";
+import { liftedDoor } from "../lifted-limits.ts";
 import type { EmittersAnswers } from "../programs/emitters.ts";
 import type { IdlersAnswers } from "../programs/idlers.ts";
 import type { ServerKind } from "../programs/server.ts";
@@ -54,15 +55,7 @@ async function measure(plan: Plan, { name, kind, isBounded }: Contender): Promis
   const { connections: coming, most, processes } = plan.isQuick ? quick : full;
   // Of a bounded hub it is not measured how many it can have.
   const count = isBounded ? Math.min(coming, 2 * most) : coming;
-  const many = 1_000_000;
-  const limits = {
-    connections: isBounded ? most + 1 : many, // one is the emitter
-    connectionsPerAddress: many,
-    handshakesPerSecond: many,
-    handshakesAtOnce: many,
-    handshakesPerSecondPerAddress: many,
-    handshakesAtOncePerAddress: many,
-  };
+  const limits = { ...liftedDoor, connections: (isBounded ? most : coming) + 1 }; // one is the emitter
   await using arena = new Arena(plan);
   const [server, emitters, ...idlers] = await Promise.all([
     arena.startServer(kind, undefined, { limits, hasOwnServer: true }),

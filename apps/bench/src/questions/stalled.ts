@@ -1,5 +1,6 @@
 import { Arena, type Plan, takeTurns } from "../arena.ts";
 import type { Child } from "../child.ts";
+import { liftedRates } from "../lifted-limits.ts";
 import type { EmittersAnswers } from "../programs/emitters.ts";
 import type { ListenersAnswers } from "../programs/listeners.ts";
 import type { ServerAnswers, ServerKind } from "../programs/server.ts";
@@ -71,7 +72,7 @@ async function measure(plan: Plan, { kind, emitters: speaks, form, stalls }: (ty
 
 async function assemble(arena: Arena, kind: ServerKind): Promise<Cast> {
   const [hub, emitters, listeners, stalled] = await Promise.all([
-    arena.startServer(kind),
+    arena.startServer(kind, undefined, { limits: liftedRates }),
     arena.start<EmittersAnswers>("emitters"),
     arena.start<ListenersAnswers>("listeners"),
     arena.start<ListenersAnswers>("listeners"),
