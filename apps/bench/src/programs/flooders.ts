@@ -1,6 +1,9 @@
-// A process that floods a server.
+// A process that floods a server. It has only what the others leave of the processors, as if it were on a machine of its own.
+import { constants, setPriority } from "node:os";
 import { answerParent } from "../child.ts";
 import { Flooder, type FloodKind } from "../flooder.ts";
+
+setPriority(constants.priority.PRIORITY_LOW);
 
 let flooder: Flooder | undefined;
 
