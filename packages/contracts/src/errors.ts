@@ -89,12 +89,12 @@ export const errors = {
     remedy:
       "Send the same event with the same id again, later; the operator makes room, or sets a retention.",
   },
-  // Connecting: these come in the HTTP answer to the handshake, as `error` in its JSON.
+  // Connecting: these come in the HTTP answer to the handshake, as `error` in its JSON; of one satellite's connections as below.
   CONNECTIONS_TOO_MANY: {
-    message: "The hub has as many connections as it takes, in all or from this address.",
+    message: "The hub has as many connections as it takes, in all, from this address or of this satellite.",
     retryable: true,
     remedy:
-      "Connect again later; the hub's `connections` and `connectionsPerAddress` limits say how many it takes.",
+      "Connect again later; the hub's `connections`, `connectionsPerAddress` and `connectionsPerSatellite` limits say how many it takes.",
   },
   HANDSHAKES_TOO_MANY: {
     message: "Too many connect at once, in all or from this address.",
@@ -163,7 +163,8 @@ export const errors = {
   ROOM_INVALID: {
     message: "A room's name is not usable.",
     retryable: false,
-    remedy: "Rooms look like `vendor:acme`: a prefix of the contract, a colon, a value.",
+    remedy:
+      "Rooms look like `vendor:acme`: a prefix of the contract, a colon, a value; the hub's `roomLength` limit says how long.",
   },
   CURSOR_INVALID: {
     message: "The cursor is not of the form `<epoch>:<offset>`, or beyond the log's end.",

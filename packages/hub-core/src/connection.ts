@@ -47,9 +47,8 @@ export function whenDrained(connection: Connection): Promise<void> {
   });
 }
 
-/** Resolves after that time, or when the connection is gone. */
+/** Resolves after that time, or when the connection, which is there now, is gone. */
 export function whenOver(connection: Connection, ms: number): Promise<void> {
-  if (connection.readyState === "closed") return Promise.resolve();
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);
@@ -67,7 +66,7 @@ export function whenOver(connection: Connection, ms: number): Promise<void> {
  */
 export function holdBack(connection: Connection, until: () => Promise<void>): void {
   const { socket } = insides(connection).transport;
-  if (socket === undefined || socket.isPaused || socket.readyState !== socket.OPEN) return;
+  if (socket === undefined || socket.isPaused) return;
   socket.pause();
   void until().then(() => socket.resume());
 }

@@ -1,8 +1,9 @@
 import { type ErrorBody, errorBody } from "@orrery/contracts";
 import type { Limits } from "./limits.ts";
 import { Rates } from "./rate.ts";
+import { Tally } from "./tally.ts";
 
-/** The rate of all addresses together has a name that is none of theirs. */
+/** All addresses together have a name that is none of theirs. */
 const everywhere = "everywhere";
 
 /**
@@ -16,8 +17,8 @@ export class Door {
   /** Refusals that were told; who is beyond is not worth an answer. */
   readonly #refusals: Rates<string>;
   readonly #refusalsByAddress: Rates<string>;
-  readonly #inside = new Map<string, number>();
-  #count = 0;
+  readonly #inside = new Tally();
+  readonly #insideByAddress = new Tally();
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -39,10 +40,10 @@ export class Door {
     const refusal = this.handshakeRefusal(address, nowMs);
     if (refusal !== undefined) return refusal;
     const { connections, connectionsPerAddress } = this.#limits;
-    const isFull = this.#count >= connections || (this.#inside.get(address) ?? 0) >= connectionsPerAddress;
-    if (!isFull) return undefined;
-    this.#refused(address, nowMs);
-    return errorBody("CONNECTIONS_TOO_MANY");
+    const isFull =
+      this.#inside.of(everywhere) >= connections ||
+      this.#insideByAddress.of(address) >= connectionsPerAddress;
+    return isFull ? errorBody("CONNECTIONS_TOO_MANY") : undefined;
   }
 
   /** The same for a handshake that makes no new connection. What is refused does not count, so that a crowd gets in bit by bit. */
@@ -53,7 +54,8 @@ export class Door {
       this.#handshakesByAddress.take(address, 1, nowMs);
       return undefined;
     }
-    this.#refused(address, nowMs);
+    this.#refusals.take(everywhere, 1, nowMs);
+    this.#refusalsByAddress.take(address, 1, nowMs);
     return errorBody("HANDSHAKES_TOO_MANY", undefined, waitMs);
   }
 
@@ -65,17 +67,10 @@ export class Door {
 
   /** One more is in, until what this returns is called, once or more. */
   enter(address: string): () => void {
-    let isInside = true;
-    this.#change(address, 1);
+    const leaves = [this.#inside.add(everywhere), this.#insideByAddress.add(address)];
     return () => {
-      if (isInside) this.#change(address, -1);
-      isInside = false;
+      for (const leave of leaves) leave();
     };
-  }
-
-  #refused(address: string, nowMs: number): void {
-    this.#refusals.take(everywhere, 1, nowMs);
-    this.#refusalsByAddress.take(address, 1, nowMs);
   }
 
   #waitMs(address: string, nowMs: number): number {
@@ -83,12 +78,5 @@ export class Door {
       this.#handshakes.waitMs(everywhere, nowMs),
       this.#handshakesByAddress.waitMs(address, nowMs),
     );
-  }
-
-  #change(address: string, by: number): void {
-    this.#count += by;
-    const inside = (this.#inside.get(address) ?? 0) + by;
-    if (inside === 0) this.#inside.delete(address);
-    else this.#inside.set(address, inside);
   }
 }

@@ -1,4 +1,4 @@
-import { type Contract, type ErrorBody, errorBody, type Identity } from "@orrery/contracts";
+import { type Contract, type ErrorBody, errorBody, type Identity, nameOf } from "@orrery/contracts";
 import type { HubSocket } from "./audience.ts";
 import type { Connection } from "./connection.ts";
 import { filterOf } from "./filter-of.ts";
@@ -6,6 +6,7 @@ import { type Handshake, readOpen, readWithToken } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { openSession } from "./session.ts";
+import { Tally } from "./tally.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** Refused tokens that one connection may present before it is ended: checking them is work, and nobody errs so often. */
@@ -15,6 +16,8 @@ const mostRefused = 10;
 interface Attempts {
   /** Contracts whose handshake is being checked. */
   readonly underWay: Set<string>;
+  /** The satellites that it was let in as, with the contract of each. */
+  readonly countedFor: Set<string>;
   refused: number;
 }
 
@@ -24,6 +27,8 @@ export class Entrance {
   readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #attempts = new WeakMap<Connection, Attempts>();
+  /** The connections of each satellite of a contract. */
+  readonly #inside = new Tally();
   #hasWarned = false;
 
   /** Without `tokens` the hub is in open mode. */
@@ -35,13 +40,19 @@ export class Entrance {
 
   /** Sets the socket's `data`, or answers why it is refused. One check of a connection and contract at a time. */
   async enter(contract: Contract, socket: HubSocket): Promise<ErrorBody | undefined> {
-    const attempts = this.#attempts.get(socket.conn) ?? { underWay: new Set(), refused: 0 };
+    const attempts = this.#attempts.get(socket.conn) ?? {
+      underWay: new Set(),
+      countedFor: new Set(),
+      refused: 0,
+    };
     this.#attempts.set(socket.conn, attempts);
     if (attempts.underWay.has(contract.name)) return errorBody("HANDSHAKE_INVALID");
     attempts.underWay.add(contract.name);
     const handshake = await this.#handshake(contract, socket);
     attempts.underWay.delete(contract.name);
     if (!("code" in handshake)) {
+      const isIn = this.#letIn(contract, handshake.identity, socket.conn, attempts);
+      if (!isIn) return errorBody("CONNECTIONS_TOO_MANY");
       socket.data = handshake;
       return undefined;
     }
@@ -49,6 +60,17 @@ export class Entrance {
     // When the refusal is on its way.
     if (attempts.refused >= mostRefused) setImmediate(() => socket.conn.close());
     return handshake;
+  }
+
+  /** Whether the satellite may have the connection too; it is then counted until it is gone. */
+  #letIn({ name }: Contract, identity: Identity, connection: Connection, { countedFor }: Attempts): boolean {
+    const satellite = `${name} ${nameOf(identity)}`;
+    // One that has left the contract may join again; one that is gone by now never joins.
+    if (countedFor.has(satellite) || connection.readyState === "closed") return true;
+    if (this.#inside.of(satellite) >= this.#limits.connectionsPerSatellite) return false;
+    countedFor.add(satellite);
+    connection.once("close", this.#inside.add(satellite));
+    return true;
   }
 
   async #handshake(contract: Contract, socket: HubSocket): Promise<Handshake | ErrorBody> {

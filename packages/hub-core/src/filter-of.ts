@@ -22,7 +22,7 @@ export function filterOf(
   limits: Limits,
 ): Filter | ErrorBody {
   if (rooms !== undefined && rooms.length > limits.listenRooms) return errorBody("MESSAGE_INVALID");
-  if (rooms?.some((room) => !isRoom(contract, room))) return errorBody("ROOM_INVALID");
+  if (rooms?.some((room) => !isRoom(contract, room, limits))) return errorBody("ROOM_INVALID");
   const own = ownRooms(identity);
   const wanted = new Map<string, "all" | ReadonlySet<string>>();
   for (const name of events ?? Object.keys(contract.events)) {
@@ -47,13 +47,13 @@ export function filterOf(
 
 const prefixOf = (room: string): string => room.slice(0, room.indexOf(":"));
 
-/** Whether a room's name has a prefix that the contract knows. */
-export function isRoom(contract: Contract, room: string): boolean {
+/** Whether a room's name has a prefix that the contract knows, and is no longer than the hub keeps. */
+export function isRoom(contract: Contract, room: string, { roomLength }: Limits): boolean {
   const prefix = prefixOf(room);
   const isKnown = Object.values(contract.events).some(
     ({ rooms }) => rooms !== undefined && Object.hasOwn(rooms, prefix),
   );
-  return isKnown && room.length > prefix.length + 1;
+  return isKnown && room.length > prefix.length + 1 && room.length <= roomLength;
 }
 
 /** The same text for filters that want the same, whatever order they say it in. */

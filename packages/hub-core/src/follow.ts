@@ -239,11 +239,15 @@ export class Followers {
 
   async #deliverNext(follower: Follower, following: Following): Promise<void> {
     const { position } = following.state;
-    const { conn } = following.socket;
-    // Else each of its followers would have some pages on their way to a satellite that does not read.
-    if (unsentBytes(conn) > this.#limits.unsentBytes) await whenDrained(conn);
+    const { socket } = following;
+    const isBehind = () => socket.connected && unsentBytes(socket.conn) > this.#limits.unsentBytes;
+    if (isBehind()) await whenDrained(socket.conn); // who does not read needs no turn
     const read = () => this.#reader.read(position, following.filter, "batched");
-    const send = (page: ReadTexts) => this.#deliver(follower, following, position, page);
+    const send = async (page: ReadTexts) => {
+      // Else each of its followers would have some pages on their way to a satellite that does not read.
+      while (isBehind()) await whenDrained(socket.conn);
+      await this.#deliver(follower, following, position, page);
+    };
     // Who is near is live, and does not wait for those that are not.
     if (this.#reader.isNear(position)) await send(await read());
     else await this.#turns.take(read, send);

@@ -50,6 +50,8 @@ export interface Limits extends WireLimits {
   readonly inFlightBytes: number;
   /** Rooms in one `hub:listen` or handshake. */
   readonly listenRooms: number;
+  /** A room's name that is asked for, its prefix and all. Characters, as JavaScript counts them. */
+  readonly roomLength: number;
   /** Names under which one satellite follows. */
   readonly followers: number;
   /** Work groups of one contract. */
@@ -81,6 +83,8 @@ export interface Limits extends WireLimits {
   readonly connections: number;
   /** The same from one address. Of IPv6 the first 64 bits count, since whoever has one of them has them all. */
   readonly connectionsPerAddress: number;
+  /** The same of one satellite of one contract. */
+  readonly connectionsPerSatellite: number;
   /** Connections begun, long polling's upgrades among them; past it `HANDSHAKES_TOO_MANY` with the time to wait. Per second. */
   readonly handshakesPerSecond: number;
   /** So many of them at once, after a rest. */
@@ -126,6 +130,7 @@ export const defaultLimits: Limits = {
   bytesAtOnce: 4_194_304,
   inFlightBytes: 131_072, // 450 events of 280 bytes: at 20,000 a second they wait 22 ms, and a commit takes 3 to 10
   listenRooms: 100,
+  roomLength: 128, // as an event's id; a satellite's own room has 97 at most
   followers: 100,
   groups: 1_000,
   groupsPerSatellite: 100, // as for followers; ten satellites that run wild do not yet take all
@@ -140,6 +145,7 @@ export const defaultLimits: Limits = {
   reachedMs: 10_000, // 1,395 vendors that came back had made the hub read the whole log for each: 13 s of CPU
   connections: 10_000, // idle ones take 19 kB each; the process needs as many open files (`ulimit -n`)
   connectionsPerAddress: 2_000, // a large office behind one address, and still a fifth of all; behind a proxy see `proxies`
+  connectionsPerSatellite: 100, // far more than copies of a service; those that are gone without a word count for 45 s more
   handshakesPerSecond: 500, // each takes 0.6 ms of CPU, and 1 ms with a token: half a core
   handshakesAtOnce: 1_000, // beyond it they come in bit by bit: clients try again by themselves
   handshakesPerSecondPerAddress: 100, // a fifth of that

@@ -157,9 +157,10 @@ export class Meter {
         gauge.ofConnection.waitMs(socket.conn, nowMs),
         gauge.ofSatellite.waitMs(this.#satelliteOf(socket), nowMs),
       );
-    const isRefused = waitMs() > 0;
-    this.#take(gauge, socket, isRefused ? refusalCost : tokens, nowMs);
-    return isRefused ? errorBody("RATE_LIMITED", undefined, waitMs()) : undefined;
+    const mayPass = waitMs() === 0;
+    this.#take(gauge, socket, mayPass ? tokens : refusalCost, nowMs);
+    // What the refusal has taken is to come back too: else whoever waits as long as it is told is refused once more.
+    return mayPass ? undefined : errorBody("RATE_LIMITED", undefined, waitMs());
   }
 
   #take({ ofConnection, ofSatellite }: Gauge, socket: HubSocket, tokens: number, nowMs: number): void {

@@ -5,6 +5,7 @@ import { OrreryError } from "@orrery/contracts";
 import { networkOf } from "./address.ts";
 import type { Door } from "./door.ts";
 import type { Limits } from "./limits.ts";
+import { Tally } from "./tally.ts";
 
 /** A certificate, with those between it and a known one, and its private key: both PEM. */
 export interface Tls {
@@ -56,16 +57,11 @@ const refuse: Parameters<typeof createServer>[1] = (_request, response) =>
 
 function guard(server: Server, door: Door, { connectionsPerAddress }: Limits): void {
   const most = socketsPerConnection * connectionsPerAddress + spareSockets;
-  const sockets = new Map<string, number>();
+  const sockets = new Tally();
   server.prependListener("connection", (socket: Socket) => {
     const address = networkOf(socket.remoteAddress ?? "");
-    const count = sockets.get(address) ?? 0;
-    if (count >= most || door.isShut(address, performance.now())) return void socket.destroy();
-    sockets.set(address, count + 1);
-    socket.once("close", () => {
-      const left = (sockets.get(address) ?? 1) - 1;
-      if (left === 0) sockets.delete(address);
-      else sockets.set(address, left);
-    });
+    const isBeyond = sockets.of(address) >= most || door.isShut(address, performance.now());
+    if (isBeyond) return void socket.destroy();
+    socket.once("close", sockets.add(address));
   });
 }

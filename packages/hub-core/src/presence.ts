@@ -88,12 +88,17 @@ export class Presence {
    * For `hub:who`. The answer is handed to `reply` in the turn in which the socket begins to watch, after all changes that
    * came before: between it and the next `hub:presence` nothing is missing, and nothing is in both.
    */
-  who(socket: HubSocket, message: unknown, reply: (reply: WhoReply) => void): void {
+  async who(socket: HubSocket, message: unknown, reply: (reply: WhoReply) => void): Promise<void> {
     const request = Who.safeParse(message);
     if (!request.success) return reply(refused("MESSAGE_INVALID", request.error));
     const mayWatch = scopeOf(this.#contract.presence ?? {}, socket.data.identity.role) !== undefined;
     if (!mayWatch) return reply(refused("FORBIDDEN"));
     const { after = "", watch } = request.data;
+    // Else as many pages as it may ask for at once would wait for a satellite that does not read.
+    while (socket.connected && unsentBytes(socket.conn) > this.#limits.unsentBytes) {
+      await whenDrained(socket.conn);
+    }
+    if (!socket.connected) return; // it would be told of changes for ever
     this.#flush();
     reply({ ok: true, ...this.#page(after), graceMs: this.#limits.presenceGraceMs });
     if (watch) this.#watchers.add(socket);

@@ -236,8 +236,9 @@ export class Questions {
   /** A room of an event, or a satellite's own. */
   #isRoom(room: string): boolean {
     const [prefix = "", name] = room.split(":", 2);
-    const isOwn = prefix === "satellite" || this.#contract.roles.includes(prefix);
-    return (isOwn && name !== undefined && name !== "") || isRoom(this.#contract, room);
+    const isOfRole = prefix === "satellite" || this.#contract.roles.includes(prefix);
+    const isOwn = isOfRole && name !== undefined && name !== "" && room.length <= this.#limits.roomLength;
+    return isOwn || isRoom(this.#contract, room, this.#limits);
   }
 }
 

@@ -45,8 +45,7 @@ export const isDeep = (rate: Rate, bucket: Bucket, nowMs: number): boolean =>
  * How long to wait before the next one; 0: it may go on now. One token is enough, whatever it needs: it takes all that, and the next
  * one waits the longer. So nothing is too large ever to pass. Whole milliseconds.
  */
-export const waitMs = (rate: Rate, bucket: Bucket, nowMs: number): number =>
-  msUntil(rate, bucket, Math.min(1, rate.atOnce), nowMs);
+export const waitMs = (rate: Rate, bucket: Bucket, nowMs: number): number => msUntil(rate, bucket, 1, nowMs);
 
 /** How long nothing more is to be taken, because it went on too far without waiting; 0: it did not. Whole milliseconds. */
 export const stopMs = (rate: Rate, bucket: Bucket, nowMs: number): number =>

@@ -54,7 +54,7 @@ export function receive(receiver: Receiver, socket: HubSocket, name: unknown, ar
   if (!socket.connected && (ask !== undefined || name === "hub:listen" || name === "hub:who")) return;
   if (ask !== undefined) askHub(receiver, socket, ask, args, reply);
   else if (name === "hub:listen") listen(receiver, socket, args, reply);
-  else if (name === "hub:who") receiver.presence.who(socket, onlyOf(args), reply);
+  else if (name === "hub:who") void receiver.presence.who(socket, onlyOf(args), reply);
   else if (name === "hub:unwatch") receiver.presence.unwatch(socket, onlyOf(args), reply);
   else if (name === "hub:emit") emitBatch(receiver, socket, args, reply);
   else if (args.length > 2) reply(refused("MESSAGE_INVALID"));

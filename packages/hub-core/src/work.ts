@@ -100,7 +100,8 @@ export class WorkGroups {
       const position = start.offset;
       gap = start.gap;
       const { role, id } = socket.data.identity;
-      const record = { role, id, group: name, events, rooms, position, token: 0, attempts, backoffMs };
+      const named = [...filter.events.keys()]; // each once, however often it was said
+      const record = { role, id, group: name, events: named, rooms, position, token: 0, attempts, backoffMs };
       group = await this.#create(full, record, filter);
     }
     if (filterName(group.filter) !== filterName(filter)) return refused("GROUP_DIFFERS");

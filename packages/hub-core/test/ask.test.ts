@@ -383,6 +383,12 @@ describe("is refused with a code:", () => {
     ["a room without a value", of({ to: { room: "driver:" } }), "ROOM_INVALID"],
     ["a room of no event", of({ to: { room: "planet:earth" } }), "ROOM_INVALID"],
     ["a room called __proto__", of({ to: { room: "__proto__" } }), "ROOM_INVALID"],
+    [
+      "a room of an event with too long a name",
+      of({ to: { room: "city:".padEnd(129, "x") } }),
+      "ROOM_INVALID",
+    ],
+    ["an own room with too long a name", of({ to: { room: "desk:".padEnd(129, "x") } }), "ROOM_INVALID"],
     ["no time", of({ timeoutMs: 0 }), "MESSAGE_INVALID"],
     ["too long a time", of({ timeoutMs: 60_001 }), "MESSAGE_INVALID"],
     ["a time that is text", of({ timeoutMs: "5000" }), "MESSAGE_INVALID"],
@@ -424,6 +430,12 @@ describe("is refused with a code:", () => {
       "FORBIDDEN",
     ],
     ["in what is no room", "driver", { event: "free", rooms: ["recife"] }, "ROOM_INVALID"],
+    [
+      "in one with too long a name",
+      "driver",
+      { event: "free", rooms: ["city:".padEnd(129, "x")] },
+      "ROOM_INVALID",
+    ],
     [
       "in too many rooms",
       "driver",

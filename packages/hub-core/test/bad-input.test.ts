@@ -49,6 +49,7 @@ describe("an event is refused with a code when", () => {
     ["the contract does not know it", "shouted", [{ id: "a" }], "UNKNOWN_EVENT"],
     ["it is called __proto__", "__proto__", [{ id: "a" }], "UNKNOWN_EVENT"],
     ["it is called constructor", "constructor", [{ id: "a" }], "UNKNOWN_EVENT"],
+    ["its name is a number", 7 as unknown as string, [{ id: "a" }], "UNKNOWN_EVENT"],
     ["it is called like a message of the hub's", "hub:events", [[]], "UNKNOWN_EVENT"],
     ["its id is empty", "said", [{ id: "a" }, { id: "" }], "ID_INVALID"],
     ["its id is a number", "said", [{ id: "a" }, { id: 7 }], "ID_INVALID"],

@@ -5,9 +5,11 @@ import { setImmediate as turn } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { createHub } from "../src/index.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
+import { selfSigned } from "./certificate.ts";
 import { PlainClient, RawClient } from "./clients.ts";
 import { forgetfulLog } from "./forgetful-log.ts";
-import { connect, contracts, host } from "./house.ts";
+import { connect, contracts, host, house } from "./house.ts";
+import { key, tokenOf } from "./manor.ts";
 
 const start = (limits: object, options: object = {}) => startHub({ contracts, limits, ...options });
 
@@ -57,6 +59,31 @@ async function gone(...sockets: readonly WebSocket[]): Promise<void> {
     await closed;
   }
 }
+
+/** Resolves with what the server said before it closed the connection. */
+async function ended(socket: Socket): Promise<string> {
+  let text = "";
+  socket.on("data", (chunk) => {
+    text += chunk;
+  });
+  socket.on("error", () => undefined);
+  await once(socket, "close");
+  return text;
+}
+
+const dial = async ({ url }: TestHub) => {
+  const socket = createConnection(Number(new URL(url).port), "127.0.0.1");
+  await once(socket, "connect");
+  return socket;
+};
+
+const dialMany = (hub: TestHub) =>
+  Promise.all(
+    Array.from({ length: 150 }, async () => {
+      const socket = await dial(hub);
+      return { socket, closed: ended(socket) };
+    }),
+  );
 
 describe("a hub with as many connections as it takes", () => {
   it("refuses more with a code that a client can read, goes on serving those it has, and takes another when one goes", async () => {
@@ -147,6 +174,67 @@ describe("connections from one address", () => {
   });
 });
 
+describe("connections of one satellite", () => {
+  /** `in`, or why not. */
+  const outcomeOf = async (client: PlainClient): Promise<string> => {
+    const connected = new Promise<string>((resolve) => client.socket.once("connect", () => resolve("in")));
+    return Promise.race([connected, client.refused().then(({ code }) => code)]);
+  };
+
+  it("are bounded by themselves, also when they come at once; when one goes another may come", async () => {
+    await using hub = await start({ connectionsPerSatellite: 3 });
+    const clients = Array.from({ length: 8 }, () => new PlainClient(`${hub.url}/house`, host));
+    const outcomes = await Promise.all(clients.map(outcomeOf));
+    expect(outcomes.toSorted()).toEqual([...Array(5).fill("CONNECTIONS_TOO_MANY"), ...Array(3).fill("in")]);
+    await using _other = await connect(hub, { ...host, id: "other" });
+    const [first, last] = [
+      clients[outcomes.indexOf("in")],
+      clients[outcomes.indexOf("CONNECTIONS_TOO_MANY")],
+    ];
+    first?.socket.disconnect();
+    while (last?.socket.connect() && (await outcomeOf(last)) !== "in");
+    for (const client of clients) await client[Symbol.asyncDispose]();
+  });
+
+  it("are not more when one of them leaves the contract and joins it again", async () => {
+    await using hub = await start({ connectionsPerSatellite: 1 });
+    await using client = new RawClient(hub.url);
+    const come = (start: string, count: number) =>
+      client.until(() => client.frames.filter((frame) => frame.startsWith(start)).length === count);
+    await come("0", 1);
+    for (let time = 1; time <= 3; time += 1) {
+      client.send(`40/house,${JSON.stringify({ ...host, events: [] })}`);
+      await come("40/house,", time);
+      client.send("41/house,");
+      client.send("40/elsewhere,"); // when that is refused, it has left
+      await come("44/elsewhere,", time);
+    }
+  });
+
+  it("are not counted when they are gone before it is known whose they are", async () => {
+    let read: (records: Map<string, string>) => void = () => undefined;
+    const log = forgetfulLog();
+    log.records = () =>
+      new Promise((resolve) => {
+        read = resolve;
+      });
+    const limits = { connectionsPerSatellite: 1 };
+    const hub = createHub({ contracts, keys: key, log, limits });
+    const url = await hub.listen({ port: 0 });
+    const token = await tokenOf("host:h", { contract: "house" });
+    await using client = new RawClient(url);
+    await client.until((frame) => frame.startsWith("0"));
+    client.send(`40/house,${JSON.stringify({ token })}`);
+    client.send("40/elsewhere,");
+    await client.until((frame) => frame.startsWith("44/elsewhere,"));
+    client.socket.terminate();
+    while (hub.namespace(house).server.engine.clientsCount > 0) await turn();
+    read(new Map());
+    await using _other = await connect({ url }, { token });
+    await hub.close();
+  });
+});
+
 describe("handshakes", () => {
   it("may come only so fast in all", async () => {
     await using hub = await start({ handshakesPerSecond: 1, handshakesAtOnce: 3 });
@@ -210,24 +298,13 @@ describe("a connection that never says who it is ends in time when it", () => {
     }
   });
 
-  /** Resolves with what the server said before it closed the connection. */
-  async function ended(socket: Socket): Promise<string> {
-    let text = "";
-    socket.on("data", (chunk) => {
-      text += chunk;
-    });
-    socket.on("error", () => undefined);
-    await once(socket, "close");
-    return text;
-  }
-  const dial = async ({ url }: TestHub) => {
-    const socket = createConnection(Number(new URL(url).port), "127.0.0.1");
-    await once(socket, "connect");
-    return socket;
-  };
-
   it("says nothing at all", async () => {
     await using hub = await start(limits);
+    await ended(await dial(hub));
+  });
+
+  it("begins no TLS handshake", async () => {
+    await using hub = await start(limits, { tls: selfSigned() });
     await ended(await dial(hub));
   });
 
@@ -249,7 +326,7 @@ describe("a connection that never says who it is ends in time when it", () => {
     const socket = await dial(hub);
     const closed = ended(socket);
     socket.write(
-      `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n`,
+      `POST /socket.io/?EIO=4&transport=polling&sid=${sid} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\n`,
     );
     const timer = setInterval(() => socket.write("4"), 5);
     await closed;
@@ -258,34 +335,61 @@ describe("a connection that never says who it is ends in time when it", () => {
 
   it("is one of more sockets than a hub's connections need", async () => {
     await using hub = await start({ connections: 1, connectTimeoutMs: 60_000 });
-    const sockets = await Promise.all(
-      Array.from({ length: 150 }, async () => {
-        const socket = createConnection(Number(new URL(hub.url).port), "127.0.0.1");
-        const closed = ended(socket);
-        await once(socket, "connect");
-        return { socket, closed };
-      }),
-    );
+    const sockets = await dialMany(hub);
     await Promise.race(sockets.map(({ closed }) => closed));
     while (sockets.filter(({ socket }) => !socket.closed).length > 102) await turn();
     for (const { socket } of sockets) socket.destroy();
     await Promise.all(sockets.map(({ closed }) => closed));
   });
+});
 
-  it("is one of more sockets than one address needs", async () => {
-    await using hub = await start({ connectionsPerAddress: 1, connectTimeoutMs: 60_000 });
-    const sockets = await Promise.all(
-      Array.from({ length: 150 }, async () => {
-        const socket = createConnection(Number(new URL(hub.url).port), "127.0.0.1");
-        const closed = ended(socket);
-        await once(socket, "connect");
-        return { socket, closed };
-      }),
-    );
+describe("sockets from one address", () => {
+  const oneEach = { connectionsPerAddress: 1, connectTimeoutMs: 60_000 };
+
+  it("are bounded, and when they are gone others may come", async () => {
+    await using hub = await start(oneEach);
+    const sockets = await dialMany(hub);
     while (sockets.filter(({ socket }) => !socket.closed).length > 102) await turn();
     for (const { socket } of sockets) socket.destroy();
     await Promise.all(sockets.map(({ closed }) => closed));
+    for (;;) {
+      const { isOpen, socket } = await open(hub);
+      await gone(socket);
+      if (isOpen) break;
+    }
   });
+
+  it("are not bounded where all come from a proxy", async () => {
+    await using hub = await start(oneEach, { proxies: 1 });
+    const sockets = await dialMany(hub);
+    const { socket: last, closed } = sockets.at(-1) as (typeof sockets)[number];
+    last.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(await closed).toMatch(/^HTTP\/1.1 404 .*connection: close/s);
+    expect(sockets.filter(({ socket }) => socket.closed)).toHaveLength(1);
+    for (const { socket } of sockets) socket.destroy();
+    await Promise.all(sockets.map(({ closed }) => closed));
+  });
+});
+
+it("a client that is gone while it is refused harms nobody", async () => {
+  const server = createServer();
+  const hub = createHub({ contracts, log: forgetfulLog(), server, limits: { connections: 1 } });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+  const client = await connect({ url }, host);
+  server.prependListener("upgrade", (_request, socket: Socket) => {
+    const write = socket.write.bind(socket);
+    socket.write = (answer: string) => {
+      write(answer);
+      socket.destroy(new Error("gone"));
+      return false;
+    };
+  });
+  expect(await open({ url })).toMatchObject({ isOpen: false });
+  expect(await client.say("said", { id: "a" })).toMatchObject({ ok: true });
+  await client[Symbol.asyncDispose]();
+  await hub.close();
+  await new Promise((resolve) => server.close(resolve));
 });
 
 it("on a server that is not its own a hub refuses what it does not take, and leaves the rest alone", async () => {

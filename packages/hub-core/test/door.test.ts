@@ -44,8 +44,14 @@ describe("the door", () => {
     const door = new Door(limitsFrom({ handshakesPerSecondPerAddress: 1, handshakesAtOncePerAddress: 3 }));
     knock(door, "a", 3, 0);
     expect(door.isShut("a", 0)).toBe(false);
-    knock(door, "a", 3, 0);
+    knock(door, "a", 100, 0);
     expect([door.isShut("a", 0), door.isShut("b", 0)]).toEqual([true, false]);
     expect(door.isShut("a", 1_000)).toBe(false);
+  });
+  it("is shut to all addresses when they were told often enough together", () => {
+    const door = new Door(limitsFrom({ handshakesPerSecond: 1, handshakesAtOnce: 3 }));
+    for (const address of ["a", "b", "c", "d", "e", "f"]) knock(door, address, 1, 0);
+    expect(door.isShut("g", 0)).toBe(true);
+    expect(door.isShut("g", 1_000)).toBe(false);
   });
 });

@@ -1,12 +1,16 @@
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import { createConnection, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
+import type { Accepted } from "@orrery/contracts";
 import { WebSocket } from "ws";
+import type { HubSocket } from "../src/audience.ts";
+import { whenOver } from "../src/connection.ts";
 import { createHub } from "../src/index.ts";
+import { silentLogger } from "../src/logger.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { type PlainClient, RawClient } from "./clients.ts";
 import { forgetfulLog } from "./forgetful-log.ts";
-import { connect, contracts, host } from "./house.ts";
+import { connect, contracts, host, house, noRates } from "./house.ts";
 import { heldBytes, hubEndOf } from "./stall.ts";
 
 const guest = { role: "guest", id: "g" };
@@ -17,10 +21,13 @@ const said = (ackId: number | string, id = "a") => `42/house,${ackId}["said",{"i
 const socketOf = (hub: Pick<TestHub, "hub">, id: string) =>
   (hubEndOf(hub as TestHub, id).conn.transport as unknown as { readonly socket: WebSocket }).socket;
 
+const tcpOf = (hub: Pick<TestHub, "hub">, id: string) =>
+  (socketOf(hub, id) as unknown as { readonly _socket: Socket })._socket;
+
 /** Resolves when the hub reads nothing of what it still has to say. */
 async function stopped(hub: Pick<TestHub, "hub">, raw: RawClient): Promise<void> {
   const hubEnd = socketOf(hub, "flooder");
-  const { _socket: tcp } = hubEnd as unknown as { readonly _socket: Socket };
+  const tcp = tcpOf(hub, "flooder");
   for (let [turns, read] = [0, -1]; turns < 50; turns += 1) {
     await turn();
     if (hubEnd.isPaused && tcp.bytesRead === read && raw.socket.bufferedAmount > 0) continue;
@@ -45,6 +52,7 @@ describe.each<[string, (raw: RawClient, n: number) => void]>([
   ["acks that nobody asked for", (raw, n) => raw.send(`43/house,${n}["${filling}"]`)],
   ["heartbeats", (raw) => raw.send(`3${filling}`)],
   ["WebSocket pings", (raw) => raw.socket.ping(filling)],
+  ["WebSocket pongs", (raw) => raw.socket.pong(filling)],
 ])("a flood of %s", (_what, say) => {
   it("is held back, and whoever is beside it hears everything meanwhile", async () => {
     await using hub = await startHub({ contracts, limits });
@@ -81,12 +89,20 @@ describe.each<[string, (raw: RawClient, n: number) => void]>([
     expect(answers).toBeLessThan(2 * limits.eventsPerSecond * (seconds + 1) + 10_000);
     expect(sent).toBeGreaterThan(answers);
     expect(mostHeld).toBeLessThan(4_000_000);
+    // Were its messages not counted, it might bring twice that at once.
+    expect(tcpOf(hub, "flooder").bytesRead).toBeLessThan(4_000_000);
     expect(hubEnd.conn.readyState).toBe("open");
   });
 });
 
-it("a flood of requests is held back", async () => {
-  await using hub = await startHub({ contracts, limits: { requestsPerSecond: 10, requestsAtOnce: 10 } });
+it("a flood of requests is held back, and the log tells of it once", async () => {
+  const warned: string[] = [];
+  const warn = (_context: object, text: string) => void warned.push(text);
+  await using hub = await startHub({
+    contracts,
+    limits: { requestsPerSecond: 10, requestsAtOnce: 10 },
+    logger: { ...silentLogger, warn },
+  });
   await using raw = await new RawClient(hub.url).join("/house", flooder);
   const listen = { events: ["said"], after: "start", rooms: [`guest:${filling}`] };
   for (let n = 0; n < 100_000; n += 1) raw.send(`42/house,${n}["hub:listen",${JSON.stringify(listen)}]`);
@@ -94,8 +110,72 @@ it("a flood of requests is held back", async () => {
   await raw.until((frame) => frame.includes("RATE_LIMITED"));
   const passed = raw.frames.filter((frame) => frame.startsWith("43/house,") && frame.includes('"ok":true'));
   expect(passed.length).toBeLessThan(15);
+  expect(warned).toEqual(["a connection says too much"]);
   await using speaker = await connect(hub, host);
   await speak(speaker, 10);
+});
+
+it("a connection that is not listened to for long is not taken for dead", async () => {
+  const limits = { eventsPerSecond: 50, eventsAtOnce: 50, debtEvents: 1 };
+  await using hub = await startHub({
+    contracts,
+    limits: { ...limits, pingIntervalMs: 200, pingTimeoutMs: 400 },
+  });
+  await using client = await connect(hub, flooder);
+  let drops = 0;
+  client.socket.on("disconnect", () => (drops += 1));
+  // Its refusals alone take nearly two seconds of its rate.
+  const replies = await Promise.all(Array.from({ length: 400 }, () => client.say("waved", { id: "a" })));
+  expect(replies.filter(({ ok }) => !ok).length).toBeGreaterThan(100);
+  while (!(await client.say("waved", { id: "a" })).ok);
+  expect(drops).toBe(0);
+});
+
+it("a connection that is not listened to and ends costs the hub nothing more", async () => {
+  await using hub = await startHub({
+    contracts,
+    limits: { eventsPerSecond: 1, eventsAtOnce: 1, debtEvents: 1 },
+  });
+  await using raw = await new RawClient(hub.url).join("/house", flooder);
+  // In one piece of what the system reads.
+  const { _socket: tcp } = raw.socket as unknown as { readonly _socket: Socket };
+  tcp.cork();
+  for (let n = 0; n < 1_000; n += 1) raw.send(said(n));
+  tcp.uncork();
+  await raw.until((frame) => frame.startsWith("43/house,999["));
+  expect(socketOf(hub, "flooder").isPaused).toBe(true);
+  // That is waited for once, and not once for each message.
+  expect(hubEndOf(hub, "flooder").conn.listenerCount("close")).toBeLessThan(20);
+  const beganMs = performance.now();
+  await hub.stop(); // waits 1 s for it to read on
+  expect(performance.now() - beganMs).toBeLessThan(5_000);
+});
+
+it("nothing waits for a connection that is gone", async () => {
+  await using hub = await startHub({ contracts });
+  await using raw = await new RawClient(hub.url).join("/house", flooder);
+  const over = whenOver(hubEndOf(hub, "flooder").conn, 600_000);
+  raw.socket.terminate();
+  await over;
+});
+
+it("a satellite is not listened to when it is too deep in debt with all its connections together", async () => {
+  const limits = { eventsPerSecondPerSatellite: 1, eventsAtOnce: 50, debtEvents: 5 };
+  await using hub = await startHub({ contracts, limits });
+  await using first = await connect(hub, { ...flooder, id: "first" });
+  await using second = await new RawClient(hub.url).join("/house", { ...flooder, id: "first" });
+  await using third = await connect(hub, { ...flooder, id: "third" });
+  const sayAll = (client: PlainClient) =>
+    Promise.all(Array.from({ length: 50 }, (_, n) => client.say("waved", { id: `${n}` })));
+  for (const client of [first, third]) {
+    for (const reply of await sayAll(client)) expect(reply).toMatchObject({ ok: true });
+  }
+  for (let n = 0; n < 100; n += 1) second.send(`42/house,${n}["waved",{"id":"${n}"}]`);
+  await second.until((frame) => frame.startsWith("43/house,99["));
+  const isHeld = (connection: HubSocket) =>
+    (connection.conn.transport as unknown as { readonly socket: WebSocket }).socket.isPaused;
+  const held = [...hub.hub.namespace(house).sockets.values()].map((one) => isHeld(one as HubSocket));
+  expect(held).toEqual([false, true, false]);
 });
 
 it("a flood of joins of namespaces, there or not, is held back", async () => {
@@ -109,7 +189,7 @@ it("a flood of joins of namespaces, there or not, is held back", async () => {
 it("more bytes than a connection may bring wait in its own buffers", async () => {
   await using hub = await startHub({
     contracts,
-    limits: { bytesPerSecond: 100_000, bytesAtOnce: 100_000 },
+    limits: { bytesPerSecond: 1_000_000, bytesAtOnce: 100_000 },
   });
   await using raw = await new RawClient(hub.url).join("/house", flooder);
   const colour = filling.repeat(900);
@@ -119,14 +199,7 @@ it("more bytes than a connection may bring wait in its own buffers", async () =>
 });
 
 it("WebSocket pings are answered, but not while the answers are not read", async () => {
-  const many = 10_000_000;
-  const limits = {
-    unsentBytes: 10_000,
-    eventsPerSecond: many,
-    eventsAtOnce: many,
-    bytesPerSecond: 1_000 * many,
-  };
-  await using hub = await startHub({ contracts, limits: { ...limits, bytesAtOnce: 1_000 * many } });
+  await using hub = await startHub({ contracts, limits: { ...noRates, unsentBytes: 10_000 } });
   await using raw = await new RawClient(hub.url).join("/house", flooder);
   const pong = once(raw.socket, "pong");
   raw.socket.ping("are you there?");
@@ -143,6 +216,24 @@ it("WebSocket pings are answered, but not while the answers are not read", async
   expect(mostHeld).toBeLessThan(1_000_000);
 }, 60_000);
 
+it("of one connection only so much is read before others have their turns, however much is there", async () => {
+  await using hub = await startHub({ contracts });
+  await using raw = await new RawClient(hub.url).join("/house", flooder);
+  const tcp = tcpOf(hub, "flooder");
+  let [inTurn, most] = [0, 0];
+  tcp.on("data", ({ length }: Buffer) => {
+    if (inTurn === 0) setImmediate(() => (inTurn = 0));
+    inTurn += length;
+    most = Math.max(most, inTurn);
+  });
+  const count = 40;
+  for (let n = 0; n < count; n += 1)
+    raw.send(`42/house,${n}["said",{"id":7,"filling":"${filling.repeat(1_000)}"}]`);
+  await raw.until((frame) => frame.startsWith(`43/house,${count - 1}[`));
+  expect(most).toBeGreaterThan(0);
+  expect(most).toBeLessThan(250_000);
+});
+
 it("what came in one read is dealt with bit by bit, so that others have their turns in between", async () => {
   await using hub = await startHub({ contracts });
   await using raw = await new RawClient(hub.url).join("/house", flooder);
@@ -154,14 +245,22 @@ it("what came in one read is dealt with bit by bit, so that others have their tu
     most = Math.max(most, inTurn);
   });
   const count = 1_000;
-  raw.sendTogether(Array.from({ length: count }, (_, n) => `42/house,${n}["said",{"id":7}]`));
-  await raw.until((frame) => frame.startsWith(`43/house,${count - 1}[`));
+  const sayTogether = async (from: number, until: number) => {
+    const numbers = Array.from({ length: until - from }, (_, place) => from + place);
+    raw.sendTogether(numbers.map((n) => `42/house,${n}["said",{"id":7}]`));
+    await raw.until((frame) => frame.startsWith(`43/house,${until - 1}[`));
+  };
+  await sayTogether(0, count);
   expect(total).toBe(count);
   expect(most).toBeLessThan(100);
   const answered = raw.frames.filter((frame) => frame.startsWith("43/house,"));
   expect(answered.map((frame) => Number.parseInt(frame.slice(9), 10))).toEqual(
     Array.from({ length: count }, (_, n) => n),
   );
+  // A little of it is dealt with at once, also after that.
+  most = 0;
+  await sayTogether(count, count + 15);
+  expect(most).toBeGreaterThan(10);
 });
 
 /** A hub whose log writes nothing before it is let: the sizes of its commits, and one to write them by. */
@@ -187,7 +286,7 @@ async function startGated(changes: object) {
 }
 
 it("what has no receipt yet is bounded: the connection is read again when there are some", async () => {
-  await using hub = await startGated({ inFlightBytes: 20_000 });
+  await using hub = await startGated({ ...noRates, inFlightBytes: 20_000 });
   await using raw = await new RawClient(hub.url).join("/house", flooder);
   let taken = 0;
   hubEndOf(hub as unknown as TestHub, "flooder").onAny(() => (taken += 1));
@@ -205,24 +304,102 @@ it("what has no receipt yet is bounded: the connection is read again when there 
   );
 });
 
-it("nobody's event waits behind all that another connection has said: each has its share in a commit", async () => {
-  await using hub = await startGated({ inFlightBytes: 100_000_000 });
-  await using much = await connect(hub, { ...host, protocol: 1 });
-  await using little = await connect(hub, { ...guest, protocol: 1 });
-  const batch = Array.from({ length: 256 }, (_, n) => ["said", { id: `${n}` }]);
-  const all = Promise.all(Array.from({ length: 10 }, () => much.socket.emitWithAck("hub:emit", batch)));
-  // What is not kept is answered at once: the hub has all that was said before it.
-  await much.say("waved", { id: "marker" });
-  const one = little.say("said", { id: "one" });
-  await little.say("waved", { id: "marker" });
+it("what comes of claims is bounded like what is said without one, and the connection is read again afterwards", async () => {
+  await using hub = await startHub({ contracts, limits: { inFlightBytes: 1_000 } });
+  await using worker = await connect(hub, { ...flooder });
+  const claimed = worker.next("hub:claims");
+  await worker.socket.emitWithAck("hub:work", { group: "g", events: ["said"], capacity: 1 });
+  await worker.say("said", { id: "work" });
+  const { claims } = (await claimed) as { claims: { offset: number; token: number }[] };
+  const append = hub.log.append.bind(hub.log);
+  let open: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  hub.log.append = async (...batch) => {
+    await gate;
+    return append(...batch);
+  };
+  const events = [["mood", { who: "worker", mood: filling.repeat(20) }]];
+  const settles = claims.map(({ offset, token }) => ({ offset, token, outcome: "done", events }));
+  const settled = worker.socket.emitWithAck("hub:settle", { group: "g", settles });
+  while (!socketOf(hub, "flooder").isPaused) await turn();
+  open();
+  expect(await settled).toMatchObject({ ok: true, replies: [{ ok: true }] });
+  expect(await worker.say("said", { id: "a" })).toMatchObject({ ok: true });
+});
+
+const times = Array.from({ length: 10 });
+const notes = Array.from({ length: 250 }, (_, n) => ({ id: `${n}` }));
+
+it.each<[string, (client: PlainClient) => Promise<Accepted[]>]>([
+  [
+    "in batches",
+    async ({ socket }) => {
+      const batch = notes.map((note) => ["said", note]);
+      const replies = await Promise.all(times.map(() => socket.emitWithAck("hub:emit", batch)));
+      return replies.flatMap(({ receipts }) => receipts);
+    },
+  ],
+  [
+    "one by one",
+    (client) =>
+      Promise.all(
+        times.flatMap(() => notes).map((note) => client.say("said", note) as unknown as Promise<Accepted>),
+      ),
+  ],
+])(
+  "nobody's event waits behind all that another connection has said %s: each has its share in a commit",
+  async (_how, sayMuch) => {
+    await using hub = await startGated({ inFlightBytes: 100_000_000 });
+    await using much = await connect(hub, { ...host, protocol: 1 });
+    await using little = await connect(hub, { ...guest, protocol: 1 });
+    const all = sayMuch(much);
+    // What is not kept is answered at once: the hub has all that was said before it.
+    await much.say("waved", { id: "marker" });
+    const one = little.say("said", { id: "one" }) as unknown as Promise<Accepted>;
+    await little.say("waved", { id: "marker" });
+    hub.open();
+    expect((await one).offset).toBeLessThan(400);
+    const offsets = (await all).map(({ offset }) => offset as number);
+    expect(offsets).toHaveLength(2_500);
+    expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    expect(Math.max(...hub.commits)).toBeLessThanOrEqual(129);
+  },
+);
+
+it("nothing that a connection says overtakes what it has said before, also where its share is full in between", async () => {
+  await using hub = await startGated({});
+  await using client = await connect(hub, { ...host, protocol: 1 });
+  const say = (count: number) =>
+    client.socket.emitWithAck(
+      "hub:emit",
+      Array.from({ length: count }, (_, n) => ["said", { id: `${n}` }]),
+    );
+  const first = say(1);
+  await client.say("waved", { id: "marker" }); // the log is at it
+  const replies = [first, ...[60, 10, 2].map(say)];
+  await client.say("waved", { id: "marker" });
   hub.open();
-  expect((await one) as object).toMatchObject({ ok: true, offset: expect.any(Number) });
-  expect(((await one) as { offset: number }).offset).toBeLessThan(400);
-  const replies = await all;
-  const offsets = replies.flatMap(({ receipts }) => receipts.map(({ offset }: { offset: number }) => offset));
-  expect(offsets).toHaveLength(2_560);
-  expect(offsets).toEqual(offsets.toSorted((a: number, b: number) => a - b));
-  expect(Math.max(...hub.commits)).toBeLessThanOrEqual(129);
+  const offsets = (await Promise.all(replies)).flatMap(({ receipts }) =>
+    receipts.map(({ offset }: { offset: number }) => offset),
+  );
+  expect(offsets).toEqual(Array.from({ length: 73 }, (_, n) => n + 1));
+});
+
+it("no commit has more events than the limit, however many wait", async () => {
+  await using hub = await startGated({ commitEvents: 10 });
+  await using client = await connect(hub, host);
+  const first = client.say("said", { id: "first" });
+  await client.say("waved", { id: "marker" }); // the log is at it
+  const all = Promise.all([
+    first,
+    ...Array.from({ length: 50 }, (_, n) => client.say("said", { id: `${n}` })),
+  ]);
+  await client.say("waved", { id: "marker" });
+  hub.open();
+  await all;
+  expect(hub.commits).toEqual([1, 10, 10, 10, 10, 10]);
 });
 
 describe("a satellite that polls", () => {
@@ -236,20 +413,72 @@ describe("a satellite that polls", () => {
     const { sid } = JSON.parse((await request("")).slice(1));
     const post = (body: string) => request(`&sid=${sid}`, body);
     await post(`40/house,${JSON.stringify(flooder)}`);
-    return { post, poll: () => request(`&sid=${sid}`) };
+    return { sid, post, poll: () => request(`&sid=${sid}`) };
   }
 
-  it("has its messages taken in later when it says too much", async () => {
-    await using hub = await startHub({
-      contracts,
-      limits: { eventsPerSecond: 100, eventsAtOnce: 10, debtEvents: 1 },
-    });
+  const heartbeat = "3";
+
+  it.each<[string, object, readonly string[]]>([
+    // 150 messages at twice the rate of events, less what was there at once.
+    [
+      "messages",
+      { eventsPerSecond: 100, eventsAtOnce: 10, debtEvents: 1 },
+      [Array.from({ length: 150 }, (_, n) => said(n)).join("\x1e")],
+    ],
+    // Each counts as some messages.
+    ["requests", { eventsPerSecond: 10, eventsAtOnce: 10 }, Array(3).fill(heartbeat)],
+    ["bytes", { bytesPerSecond: 100_000, bytesAtOnce: 10_000 }, [said(1, filling.repeat(600))]],
+  ])("has its messages taken in later when it brings too many %s", async (_what, limits, posts) => {
+    await using hub = await startHub({ contracts, limits });
     const { post } = await join(hub);
-    await post(Array.from({ length: 150 }, (_, n) => said(n)).join("\x1e"));
+    for (const body of posts) await post(body);
     const beganMs = performance.now();
     expect(await post(said("last"))).toBe("ok");
-    // 150 messages at twice the rate of events, less what was there at once.
-    expect(performance.now() - beganMs).toBeGreaterThan(500);
+    expect(performance.now() - beganMs).toBeGreaterThan(400);
+  });
+
+  it("is held back as well when it has changed to WebSocket", async () => {
+    await using hub = await startHub({ contracts, limits: { bytesPerSecond: 10_000, bytesAtOnce: 10_000 } });
+    await using client = await connect(hub, flooder, { transports: ["polling", "websocket"] });
+    const { conn } = hubEndOf(hub, "flooder");
+    while (conn.transport.name !== "websocket") await turn();
+    client.socket.emit("said", { id: filling.repeat(600) });
+    while (!socketOf(hub, "flooder").isPaused) await turn();
+  });
+
+  it("is cut off when it does not poll for the answers to what it says", async () => {
+    await using hub = await startHub({ contracts, limits: { unsentBytes: 10_000 } });
+    const { post } = await join(hub);
+    const { conn } = hubEndOf(hub, "flooder");
+    while (conn.readyState === "open") await post(said(1));
+  });
+
+  it("hears meanwhile what it is answered", async () => {
+    await using hub = await startHub({ contracts, limits: { bytesPerSecond: 100_000, bytesAtOnce: 10_000 } });
+    const { post, poll } = await join(hub);
+    await poll();
+    await post(said(1, filling.repeat(600)));
+    const order: string[] = [];
+    const posted = post(heartbeat).then(() => order.push("posted"));
+    const polled = poll().then(() => order.push("polled"));
+    await Promise.all([posted, polled]);
+    expect(order).toEqual(["polled", "posted"]);
+  });
+
+  it("goes on when it gives up a request that had to wait", async () => {
+    await using hub = await startHub({ contracts, limits: { bytesPerSecond: 100_000, bytesAtOnce: 10_000 } });
+    const { sid, post } = await join(hub);
+    await post(said(1, filling.repeat(600)));
+    const { port } = new URL(hub.url);
+    const socket = createConnection(Number(port), "127.0.0.1");
+    const query = `EIO=4&transport=polling&sid=${sid}`;
+    socket.write(
+      `POST /socket.io/?${query} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\n${heartbeat}`,
+    );
+    await fetch(hub.url, { headers: { connection: "close" } }); // the hub has read what came before
+    socket.destroy();
+    expect(await post(heartbeat)).toBe("ok");
+    expect(await post(heartbeat)).toBe("ok");
   });
 });
 

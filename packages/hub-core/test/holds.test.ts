@@ -45,4 +45,20 @@ describe("a connection of which something was refused for now", () => {
     at(0).hold(connection, said("a"), "HUB_BUSY");
     expect(at(0).refusalOf({}, said("b"))).toBeUndefined();
   });
+  it("is told what it is held for: from when it may come again, and no longer than it may be held after that", () => {
+    const { connection, at } = holding();
+    at(0).hold(connection, said("a"), "RATE_LIMITED", 50);
+    expect(at(149).of(connection)).toMatchObject({ id: "a", code: "RATE_LIMITED", againMs: 50 });
+    expect(at(149).refusalOf(connection, said("b"))).toBe("RATE_LIMITED");
+    expect(at(150).of(connection)).toBeUndefined();
+  });
+
+  it("is held no more when what it is held for is refused for good, and nothing else frees it", () => {
+    const { connection, at } = holding();
+    at(0).hold(connection, said("a"), "HUB_BUSY");
+    at(0).release(connection, "b");
+    expect(at(0).of(connection)).toMatchObject({ id: "a" });
+    at(0).release(connection, "a");
+    expect(at(0).refusalOf(connection, said("b"))).toBeUndefined();
+  });
 });

@@ -67,3 +67,13 @@ export const connect = (
   auth: object,
   options?: object,
 ): Promise<PlainClient> => new PlainClient(`${hub.url}/house`, auth, options).connected();
+
+const many = 1_000_000_000;
+/** Limits for tests in which a satellite says much, and is not to be slowed down for that. */
+export const noRates = {
+  eventsPerSecond: many,
+  eventsAtOnce: many,
+  eventsPerSecondPerSatellite: many,
+  bytesPerSecond: many,
+  bytesAtOnce: many,
+};

@@ -136,6 +136,18 @@ describe("a connection", () => {
     expect(await visitor.say("whispered", { id: "a", guest: "g" })).toEqual(ok);
   });
 
+  it("may have its renewals refused only so often: then it has to wait, and goes on as it was", async () => {
+    await using hub = await startManor({ limits: { requestsPerSecond: 1, requestsAtOnce: 5 } });
+    await using visitor = await visit(hub, "guest:g");
+    const codes: (string | undefined)[] = [];
+    for (let n = 0; n < 10; n += 1) {
+      codes.push((await visitor.ask("hub:renew", { token: "a.b.c" })).error?.code);
+    }
+    expect(codes.slice(0, 4)).toEqual(Array(4).fill("TOKEN_INVALID")); // to connect was the first
+    expect(codes.at(-1)).toBe("RATE_LIMITED");
+    expect(await visitor.say("said", { id: "a" })).toEqual(ok);
+  });
+
   it("renews once at a time", async () => {
     await using hub = await startManor();
     await using visitor = await visit(hub, "guest:g");

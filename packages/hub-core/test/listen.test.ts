@@ -1,6 +1,7 @@
+import type { Socket } from "node:net";
 import { isWanted } from "@orrery/event-log";
 import { startHub } from "../src/testing.ts";
-import { PlainClient } from "./clients.ts";
+import { PlainClient, RawClient } from "./clients.ts";
 import { connect, contracts, host } from "./house.ts";
 
 const ids = async (client: PlainClient, count: number) =>
@@ -244,7 +245,7 @@ describe("a batched listener", () => {
     await listen(silent, { events: ["said"], after: "start" });
     await page;
     await using other = await connect(hub, batched);
-    await listen(other, { events: ["said"], after: "start" });
+    await other.socket.emitWithAck("hub:listen", { events: ["said"], after: "start" });
     await speaker.say("said", { id: "c" });
     expect(await ids(other, 3)).toEqual(["a", "b", "c"]);
   });
@@ -264,4 +265,25 @@ it("what is wanted is the same for a page of the log as for an audience", () => 
   expect(isWanted(filter, { ...event, contract: "other" })).toBe(false);
   expect(isWanted(filter, { ...event, event: "said", rooms: [] })).toBe(true);
   expect(isWanted(filter, { ...event, event: "waved" })).toBe(false);
+});
+
+it("who asks to listen in one piece with leaving hears nothing", async () => {
+  await using hub = await startHub({ contracts });
+  await using speaker = await connect(hub, { ...host, id: "speaker", events: [] });
+  await speaker.say("said", { id: "a" });
+  await using raw = await new RawClient(hub.url).join("/house", { ...host, protocol: 1 });
+  const { _socket: tcp } = raw.socket as unknown as { readonly _socket: Socket };
+  tcp.cork();
+  raw.send("41/house,");
+  raw.send('42/house,0["hub:listen",{"events":["said"],"after":"start"}]');
+  tcp.uncork();
+  await using other = await connect(hub, { ...host, id: "other", protocol: 1 });
+  await other.socket.emitWithAck("hub:listen", { events: ["said"], after: "start" });
+  expect(await ids(other, 1)).toEqual(["a"]);
+  raw.send("40/elsewhere,");
+  await raw.until((frame) => frame.startsWith("44/elsewhere,"));
+  expect(raw.frames.filter((frame) => frame.startsWith("42/house,") && frame.includes("hub:events"))).toEqual(
+    [],
+  );
+  expect(raw.frames.filter((frame) => frame.startsWith("43/house,"))).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { startHub } from "../src/testing.ts";
-import type { PlainClient } from "./clients.ts";
+import { PlainClient, refusal } from "./clients.ts";
 import { connect, contracts, host } from "./house.ts";
 
 const batched = { ...host, protocol: 1 };
@@ -48,6 +48,17 @@ it("one name that is asked for many times at once is one", async () => {
   expect(groups.map(({ members }: { members: object[] }) => members.length)).toEqual([2]);
 });
 
+it("a new name that two connections ask for at once is one of them's: it tells the other", async () => {
+  await using hub = await startHub({ contracts });
+  await using first = await connect(hub, batched);
+  await using second = await connect(hub, batched);
+  const told = Promise.race([first, second].map((client) => client.next("hub:unfollowed")));
+  expect(
+    await Promise.all([first, second].map((client) => askAll(client, "hub:follow", [follow("a")]))),
+  ).toEqual([["ok"], ["ok"]]);
+  expect(await told).toMatchObject({ as: "a", error: { code: "FOLLOWER_TAKEN_OVER" } });
+});
+
 it("groups are bounded in all, also when they are asked for at once", async () => {
   await using hub = await startHub({ contracts, limits: { groups: 3 } });
   await using client = await connect(hub, batched);
@@ -69,4 +80,40 @@ it("groups that one satellite was the first to name are bounded by themselves; i
   expect(await askAll(client, "hub:work", [work("theirs"), work("mine")])).toEqual(["ok", "GROUPS_TOO_MANY"]);
   await client.socket.emitWithAck("hub:forget", { group: "n1" });
   expect(await askAll(client, "hub:work", [work("mine")])).toEqual(["ok"]);
+});
+
+it("a group keeps the name of an event once, however often it was said", async () => {
+  await using hub = await startHub({ contracts });
+  await using client = await connect(hub, batched);
+  const events = [...times("said", 500), "mood", ...times("said", 499)];
+  expect(await askAll(client, "hub:work", [{ ...work("g"), events }])).toEqual(["ok"]);
+  const { groups } = await client.socket.emitWithAck("hub:groups", {});
+  expect(groups).toMatchObject([{ events: ["said", "mood"] }]);
+});
+
+describe("the name of a room that is asked for is bounded in", () => {
+  const limits = { roomLength: 50 };
+  const roomOf = (length: number) => "guest:".padEnd(length, "x");
+
+  it.each([
+    ["hub:listen", {}],
+    ["hub:follow", { as: "f" }],
+    ["hub:work", { group: "g", capacity: 1 }],
+  ])("%s", async (message, request) => {
+    await using hub = await startHub({ contracts, limits });
+    await using client = await connect(hub, batched);
+    const requests = [50, 51].map((length) => ({
+      ...request,
+      events: ["whispered"],
+      rooms: [roomOf(length)],
+    }));
+    expect(await askAll(client, message, requests)).toEqual(["ok", "ROOM_INVALID"]);
+  });
+
+  it("a handshake", async () => {
+    await using hub = await startHub({ contracts, limits });
+    await using _client = await connect(hub, { ...host, rooms: [roomOf(50)] });
+    await using other = new PlainClient(`${hub.url}/house`, { ...host, rooms: [roomOf(51)] });
+    expect(await other.refused()).toEqual(refusal("ROOM_INVALID").error);
+  });
 });

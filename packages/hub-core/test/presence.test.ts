@@ -388,3 +388,48 @@ it("nobody watches whose connection ended with the same bytes in which it asked 
   await watcher.tells("came guest:g");
   expect(told).toEqual([]);
 });
+
+it("who asks for page after page and does not read them has one waiting, and gets all of them when it reads", async () => {
+  const limits = { unsentBytes: 50_000, requestsAtOnce: 10_000 };
+  await using hub = await start(limits);
+  await using crowd = new Crowd();
+  const rooms = Array.from({ length: 100 }, (_, n) => `guest:${n}-`.padEnd(100, "x"));
+  for (const id of ["a", "b"])
+    crowd.add(await connect(hub, { role: "host", id, events: ["whispered"], rooms }));
+  await using asker = await new RawClient(hub.url).join("/house", { role: "host", id: "asker", events: [] });
+  stall(asker);
+  const hubEnd = hubEndOf(hub, "asker");
+  let asked = 0;
+  hubEnd.onAny(() => (asked += 1));
+  // In one piece of what the system reads, so that the hub has all of them before it knows that none is read.
+  const count = 1_000;
+  asker.sendTogether(Array.from({ length: count }, (_, n) => `42/house,${n}["hub:who",{}]`));
+  let mostHeld = 0;
+  while (asked < count) {
+    await turn();
+    mostHeld = Math.max(mostHeld, heldBytes(hubEnd));
+  }
+  expect(mostHeld).toBeGreaterThan(limits.unsentBytes);
+  expect(mostHeld).toBeLessThan(10 * limits.unsentBytes);
+
+  readOn(asker);
+  await asker.until((frame) => frame.startsWith(`43/house,${count - 1}[`));
+  const answered = asker.frames.filter((frame) => frame.startsWith("43/house,"));
+  expect(answered.map((frame) => Number.parseInt(frame.slice(9), 10))).toEqual(
+    Array.from({ length: count }, (_, n) => n),
+  );
+});
+
+it("who asks to watch in one piece with leaving is told nothing", async () => {
+  await using hub = await start();
+  await using raw = await new RawClient(hub.url).join("/house", { role: "host", id: "h", events: [] });
+  raw.sendTogether(["41/house,", '42/house,0["hub:who",{"watch":true}]']);
+  raw.send("40/elsewhere,");
+  await raw.until((frame) => frame.startsWith("44/elsewhere,"));
+  await using watcher = await watch(hub);
+  await using _other = await connect(hub, guest("g"));
+  await watcher.tells("came guest:g");
+  raw.send("40/nowhere,");
+  await raw.until((frame) => frame.startsWith("44/nowhere,"));
+  expect(raw.frames.filter((frame) => frame.includes("hub:presence"))).toEqual([]);
+});

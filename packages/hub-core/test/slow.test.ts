@@ -2,10 +2,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { unsentBytes } from "../src/connection.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { type PlainClient, RawClient } from "./clients.ts";
-import { connect, contracts, house } from "./house.ts";
+import { connect, contracts, house, noRates } from "./house.ts";
 import { heldBytes, hubEndOf, readOn, stall } from "./stall.ts";
 
-const limits = { unsentBytes: 200_000, unsentCheckMs: 10, tailBytes: 1 };
+const limits = { ...noRates, unsentBytes: 200_000, unsentCheckMs: 10, tailBytes: 1 };
 const text = "x".repeat(8_000);
 /** More than the system's own buffers hold for a connection, several times over. */
 const flood = 4_000;
@@ -134,7 +134,10 @@ it("a polling satellite that vanished without a word leaves nothing behind when 
 });
 
 it("a publisher that does not read its receipts is held back: they do not pile up, and none is lost", async () => {
-  await using hub = await startHub({ contracts, limits: { unsentBytes: 200_000, unsentCheckMs: 10 } });
+  await using hub = await startHub({
+    contracts,
+    limits: { ...noRates, unsentBytes: 200_000, unsentCheckMs: 10 },
+  });
   await using client = await new RawClient(hub.url).join("/house", { role: "host", id: "p", events: [] });
   stall(client);
   const hubEnd = hubEndOf(hub, "p");
@@ -152,3 +155,46 @@ it("a publisher that does not read its receipts is held back: they do not pile u
   expect(client.frames.filter((frame) => frame.startsWith("43/house,"))).toHaveLength(total);
   expect(mostHeld).toBeLessThan(2_000_000);
 }, 60_000);
+
+it("answers that are far longer than what they answer do not pile up either", async () => {
+  await using hub = await startHub({ contracts, limits: { ...noRates, unsentBytes: 200_000 } });
+  const client = await new RawClient(hub.url).join("/house", { role: "host", id: "p", protocol: 1 });
+  stall(client);
+  const hubEnd = hubEndOf(hub, "p");
+  const batch = JSON.stringify(["hub:emit", Array(250).fill([0])]);
+  const total = 1_200;
+  for (let n = 0; n < total; n += 1) client.send(`42/house,${n}${batch}`);
+  // Whatever it has taken in by then, the hub waits for the client, and not for more from it.
+  for (let [turns, answered] = [0, -1]; turns < 50; turns += 1) {
+    await turn();
+    const held = heldBytes(hubEnd);
+    expect(held).toBeLessThan(8_000_000);
+    if (held !== answered) [turns, answered] = [0, held];
+  }
+  readOn(client);
+  await client.until((frame) => frame.startsWith(`43/house,${total - 1}[`));
+  await client[Symbol.asyncDispose]();
+});
+
+it("a satellite that follows under many names and does not read has no more waiting for it than with one", async () => {
+  await using hub = await startHub({ contracts, limits: { unsentBytes: 200_000 } });
+  await using slow = await new RawClient(hub.url).join("/house", { role: "host", id: "slow", protocol: 1 });
+  const names = Array.from({ length: 50 }, (_, n) => `f${n}`);
+  for (const [n, as] of names.entries()) {
+    slow.send(`42/house,${n}["hub:follow",${JSON.stringify({ as, events: ["said"] })}]`);
+  }
+  await slow.until((frame) => frame.startsWith(`43/house,${names.length - 1}[`));
+  stall(slow);
+  const hubEnd = hubEndOf(hub, "slow");
+  await using speaker = await connect(hub, { role: "host", id: "s", protocol: 1, events: [] });
+  const note = ["said", { id: "x".repeat(100_000) }];
+  let mostHeld = 0;
+  for (let n = 0; n < 20; n += 1) {
+    await speaker.socket.emitWithAck("hub:emit", [note]);
+    mostHeld = Math.max(mostHeld, heldBytes(hubEnd));
+  }
+  // Its limit, and a page beyond it; as much again is on its way to the system.
+  expect(mostHeld).toBeLessThan(5_000_000);
+  readOn(slow);
+  for (const as of names) await slow.until((frame) => frame.includes(`"hub:deliver",{"as":"${as}"`));
+});

@@ -1,5 +1,6 @@
 import { OrreryError, type RenewReply } from "@orrery/contracts";
 import { backoffMs, pause } from "./backoff.ts";
+import { restFor } from "./packing.ts";
 import { lifetimeOf, renewInMs } from "./token.ts";
 
 /** How long the token function may take: people may have to sign in. Milliseconds. */
@@ -90,13 +91,23 @@ export class TokenKeeper {
   async #renew(lost: AbortSignal): Promise<boolean> {
     const token = await this.#ask();
     if (lost.aborted || token === this.#shown) return false;
-    const reply = await this.#options.renew(token).catch((error) => {
+    const reply = await this.#present(token, lost).catch((error) => {
       throw tokenUnavailable(error);
     });
     if (reply === undefined) return false;
     if (!reply.ok) throw tokenUnavailable(OrreryError.from(reply.error));
     this.#shown = token;
     return true;
+  }
+
+  /** Hands the token to the hub, again where it says when. Undefined: the connection was lost before the answer. */
+  async #present(token: string, lost: AbortSignal): Promise<RenewReply | undefined> {
+    for (;;) {
+      const reply = await this.#options.renew(token);
+      if (reply === undefined || reply.ok || reply.error.retryAfterMs === undefined) return reply;
+      await this.#clock.pause(restFor(reply.error), lost);
+      if (lost.aborted) return undefined;
+    }
   }
 
   /** Once at a time: a call that a lost connection has left behind gives the next one its token too. */

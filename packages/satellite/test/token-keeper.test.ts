@@ -139,6 +139,34 @@ describe("the keeper of a satellite's token", () => {
     for (const token of at.renewed) expect(at.errors.map(String).join()).not.toContain(token);
   });
 
+  it("hands over the same token again, when it may, where the hub refuses it for now, and reports nothing", async () => {
+    const tooFast = (ms: number) => ({ ok: false, error: errorBody("RATE_LIMITED", undefined, ms) });
+    const answers = [() => tooFast(5_000), () => tooFast(700), () => taken];
+    const at: Awaited<ReturnType<typeof connected>> = await connected(
+      (call) => tokenOf({ issuedMs: 1_800_000_000_000, expiresMs: 1_800_000_000_000 + call * hourMs }),
+      (call) => answers[call - 1]?.(),
+    );
+    await at.pass();
+    expect(await at.waits()).toEqual([5_000]);
+    await at.pass();
+    expect(await at.waits()).toEqual([700]);
+    await at.pass();
+    expect([at.renewed.length, new Set(at.renewed).size, at.calls()]).toEqual([3, 1, 2]);
+    expect(at.errors).toEqual([]);
+    expect((await at.waits())[0]).toBeGreaterThan(0.5 * hourMs);
+  });
+
+  it("hands over nothing more when the connection is lost while it waits for when it may", async () => {
+    const at: Awaited<ReturnType<typeof connected>> = await connected(
+      (call) => tokenOf({ issuedMs: 1_800_000_000_000, expiresMs: 1_800_000_000_000 + call * hourMs }),
+      () => ({ ok: false, error: errorBody("RATE_LIMITED", undefined, 5_000) }),
+    );
+    await at.pass();
+    at.keeper.lose();
+    expect(await at.waits()).toEqual([]);
+    expect([at.renewed.length, at.errors]).toEqual([1, []]);
+  });
+
   it("does not bother the hub with the token that it has, and asks for another one later each time", async () => {
     const token = tokenOf({ issuedMs: 1_800_000_000_000, expiresMs: 1_800_000_000_000 + hourMs });
     const at = await connected(() => token);

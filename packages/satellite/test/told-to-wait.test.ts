@@ -4,6 +4,7 @@ import { startHub } from "@orrery/hub-core/testing";
 import { z } from "zod";
 import { connect, type Status } from "../src/index.ts";
 import { FakeHub, refused } from "./fake-hub.ts";
+import { tokenOf } from "./tokens.ts";
 import { until } from "./waiting.ts";
 
 const parcel = (parcelId: string) => ({
@@ -121,6 +122,26 @@ it("what a satellite asks of the hub, and is refused for now, is asked again whe
   await driver.close();
 });
 
+it("a satellite whose renewal comes too fast keeps its connection, and renews when the time is over", async () => {
+  await using hub = await FakeHub.start();
+  hub.answers["hub:renew"] = () => refused("RATE_LIMITED", 700);
+  const [statuses, errors]: [Status[], unknown[]] = [[], []];
+  let calls = 0;
+  const vendor = connect(parcels, {
+    url: hub.url,
+    token: () => tokenOf({ name: `${++calls}`, expiresMs: Date.now() + (calls === 1 ? 2_000 : 3_600_000) }),
+    onStatus: (status) => void statuses.push(status),
+    onError: (error) => void errors.push(error),
+  });
+  const first = await hub.hears("hub:renew");
+  const beganMs = performance.now();
+  hub.answers["hub:renew"] = () => ({ ok: true, expires: "2030-01-01T00:00:00Z" });
+  expect(await hub.hears("hub:renew", 2)).toEqual(first);
+  expect(performance.now() - beganMs).toBeGreaterThan(690);
+  expect([calls, hub.handshakes.length, statuses, errors]).toEqual([2, 1, ["online"], []]);
+  await vendor.close();
+});
+
 it("a question to the hub that comes too fast is asked again when the time is over", async () => {
   await using hub = await startHub({
     contracts: [parcels],
@@ -157,6 +178,24 @@ it("a satellite that a full hub does not take says why, and is in when there is 
     url: hub.url,
     role: "vendor",
     id: "second",
+    onStatus: (status, reason) => void heard.push([status, reason?.code]),
+  });
+  await until(() => heard.length > 0);
+  expect(heard).toEqual([["connecting", "CONNECTIONS_TOO_MANY"]]);
+  await first.close();
+  await second.ready();
+  expect(heard.at(-1)).toEqual(["online", undefined]);
+  await second.close();
+});
+
+it("a satellite that has too many connections says why on the next one, and is in when one of them goes", async () => {
+  await using hub = await startHub({ contracts: [parcels], limits: { connectionsPerSatellite: 1 } });
+  const identity = { url: hub.url, role: "vendor", id: "acme" } as const;
+  const first = connect(parcels, identity);
+  await first.ready();
+  const heard: [Status, string | undefined][] = [];
+  const second = connect(parcels, {
+    ...identity,
     onStatus: (status, reason) => void heard.push([status, reason?.code]),
   });
   await until(() => heard.length > 0);
