@@ -202,10 +202,15 @@ export class WorkGroups {
     if (group === undefined) return refused("GROUP_UNKNOWN");
     const page = group.claims.dead().filter(({ offset }) => offset > after);
     const dead: DeadEvent[] = [];
+    let length = 0;
     // Beside each other: one by one, a thousand took more than ten seconds on a busy machine.
     for (let first = 0; first < Math.min(page.length, mostDead); first += readAtOnce) {
       const some = page.slice(first, Math.min(first + readAtOnce, mostDead));
-      dead.push(...(await Promise.all(some.map((one) => this.#deadEvent(one, group.filter)))));
+      for (const one of await Promise.all(some.map((record) => this.#deadEvent(record, group.filter)))) {
+        length += JSON.stringify(one).length;
+        if (dead.length > 0 && length > this.#limits.messageBytes) return { ok: true, dead };
+        dead.push(one);
+      }
     }
     return { ok: true, dead };
   }
@@ -346,7 +351,7 @@ export class WorkGroups {
   }
 }
 
-/** Dead events in one answer. */
+/** Dead events in one answer; fewer, where they are longer than a message. */
 const mostDead = 1_000;
 /** Of these, those that the log is asked for at once. */
 const readAtOnce = 50;

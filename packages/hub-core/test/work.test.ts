@@ -287,6 +287,23 @@ describe("settling", () => {
     expect((await hub.log.read({ after: 1 })).events[0]).toMatchObject({ cause: event[2].id });
   });
 
+  it("leaves long dead events for more than one answer, each of them no longer than a message", async () => {
+    await using hub = await start({ limits: { messageBytes: 10_000 } });
+    const ids = ["a", "b", "c", "d", "e"];
+    await using speaker = await connect(hub, host);
+    for (const id of ids) await speaker.say("said", { id, text: "x".repeat(4_000) });
+    await using one = await worker(hub, "one");
+    for (const claim of await one.claimed(ids.length)) await one.settle(claim, "dead", { error: "no" });
+    const pages: number[][] = [];
+    for (let after = 0; ; after = pages.at(-1)?.at(-1) ?? 0) {
+      const { dead } = await one.ask<{ dead: { offset: number }[] }>("hub:dead", { group: "g", after });
+      if (dead.length === 0) break;
+      expect(JSON.stringify(dead).length).toBeLessThan(10_100);
+      pages.push(dead.map(({ offset }) => offset));
+    }
+    expect(pages).toEqual([[1, 2], [3, 4], [5]]);
+  });
+
   it("to try again waits, and after so many attempts it is dead: listed, redriven once, dropped; its key goes on, marked", async () => {
     await using hub = await start();
     await say(hub, "a", "a");

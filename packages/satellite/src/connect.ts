@@ -175,7 +175,10 @@ export interface Satellite<C extends Contract> {
   ): Working;
   /** The groups of this satellite's role, and how they stand. */
   groups(): Promise<readonly GroupStatus[]>;
-  /** The events that a group has given up, in the order of the log: the first 1,000 `after` an offset. Default 0. */
+  /**
+   * The events that a group has given up, in the order of the log: the first 1,000 `after` an offset, or, where they are
+   * longer than one message of the hub, fewer. Default 0. Where none comes there are no more.
+   */
   dead(group: string, after?: number): Promise<readonly DeadEvent[]>;
   /** Gives a dead event a new life, once: it is handed out again with its attempts from 1. `NOT_DEAD` where it is not. */
   redriveDead(group: string, offset: number): Promise<void>;
