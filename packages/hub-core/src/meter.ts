@@ -129,10 +129,13 @@ export class Meter {
 
   /** Resolves when the connection may be listened to, or when it is gone. */
   async whenFree(connection: Connection): Promise<void> {
-    while (this.isHeld(connection) && connection.readyState !== "closed") {
+    while (connection.readyState !== "closed") {
       const stoppedMs = this.#stoppedMs(connection);
+      const load = this.#loads.get(connection);
       if (stoppedMs > 0) await whenOver(connection, stoppedMs);
-      else await new Promise<void>((resolve) => this.#loads.get(connection)?.whenLess.push(resolve));
+      else if (load !== undefined && load.bytes > this.#limits.inFlightBytes)
+        await new Promise<void>((resolve) => load.whenLess.push(resolve));
+      else return;
     }
   }
 
