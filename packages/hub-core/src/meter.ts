@@ -107,7 +107,7 @@ export class Meter {
 
   /** Counts so many events that are not refused for their rate; none: a message that is refused anyway. */
   count(socket: HubSocket, events = refusalCost): void {
-    this.#take(this.#events, socket, events, this.#nowMs());
+    this.#take(this.#events, socket.conn, this.#satelliteOf(socket), events, this.#nowMs());
   }
 
   /** So many bytes of events are on their way to disk until what it returns is called. */
@@ -155,22 +155,20 @@ export class Meter {
 
   #refusal(gauge: Gauge, socket: HubSocket, tokens: number): ErrorBody | undefined {
     const nowMs = this.#nowMs();
-    const waitMs = () =>
-      Math.max(
-        gauge.ofConnection.waitMs(socket.conn, nowMs),
-        gauge.ofSatellite.waitMs(this.#satelliteOf(socket), nowMs),
-      );
-    const mayPass = waitMs() === 0;
-    this.#take(gauge, socket, mayPass ? tokens : refusalCost, nowMs);
+    const { conn } = socket;
+    const satellite = this.#satelliteOf(socket);
+    const mayPass = waitMsOf(gauge, conn, satellite, nowMs) === 0;
+    this.#take(gauge, conn, satellite, mayPass ? tokens : refusalCost, nowMs);
     // What the refusal has taken is to come back too: else whoever waits as long as it is told is refused once more.
-    return mayPass ? undefined : errorBody("RATE_LIMITED", undefined, waitMs());
+    return mayPass
+      ? undefined
+      : errorBody("RATE_LIMITED", undefined, waitMsOf(gauge, conn, satellite, nowMs));
   }
 
-  #take({ ofConnection, ofSatellite }: Gauge, socket: HubSocket, tokens: number, nowMs: number): void {
-    const satellite = this.#satelliteOf(socket);
-    const isDeep = ofConnection.take(socket.conn, tokens, nowMs);
-    const isDeepTogether = ofSatellite.take(satellite, tokens, nowMs);
-    if (isDeep || isDeepTogether) this.#stop(socket.conn, satellite, nowMs);
+  #take(gauge: Gauge, connection: Connection, satellite: string, tokens: number, nowMs: number): void {
+    const isDeep = gauge.ofConnection.take(connection, tokens, nowMs);
+    const isDeepTogether = gauge.ofSatellite.take(satellite, tokens, nowMs);
+    if (isDeep || isDeepTogether) this.#stop(connection, satellite, nowMs);
   }
 
   /** Does not listen, for a while, to a connection that is too deep in debt, by itself or with its satellite's others. */
@@ -209,6 +207,13 @@ export class Meter {
     return this.#loads.get(connection)?.bytes ?? 0;
   }
 }
+
+const waitMsOf = (
+  { ofConnection, ofSatellite }: Gauge,
+  connection: Connection,
+  satellite: string,
+  nowMs: number,
+): number => Math.max(ofConnection.waitMs(connection, nowMs), ofSatellite.waitMs(satellite, nowMs));
 
 const gaugeOf = (perSecond: number, perSecondOfSatellite: number, atOnce: number, debt: number): Gauge => ({
   ofConnection: new Rates({ perSecond, atOnce, debt }),

@@ -37,9 +37,9 @@ export function take(rate: Rate, bucket: Bucket, tokens: number, nowMs: number):
   return { tokens: after, atMs: nowMs, isPaced };
 }
 
-/** Whether nothing more is to be taken. */
-export const isDeep = (rate: Rate, bucket: Bucket, nowMs: number): boolean =>
-  tokensLeft(rate, bucket, nowMs) < (bucket.isPaced ? 0 : -rate.debt);
+/** Whether nothing more was to be taken at the bucket's moment, or is with so many tokens. */
+const isDeep = (rate: Rate, { tokens, isPaced }: Bucket, left = tokens): boolean =>
+  left < (isPaced ? 0 : -rate.debt);
 
 /**
  * How long to wait before the next one; 0: it may go on now. One token is enough, whatever it needs: it takes all that, and the next
@@ -49,7 +49,7 @@ export const waitMs = (rate: Rate, bucket: Bucket, nowMs: number): number => msU
 
 /** How long nothing more is to be taken, because it went on too far without waiting; 0: it did not. Whole milliseconds. */
 export const stopMs = (rate: Rate, bucket: Bucket, nowMs: number): number =>
-  isDeep(rate, bucket, nowMs)
+  isDeep(rate, bucket, tokensLeft(rate, bucket, nowMs))
     ? msUntil(rate, bucket, Math.min(rate.atOnce, (rate.perSecond * headStartMs) / 1_000), nowMs)
     : 0;
 
@@ -79,7 +79,7 @@ export class Rates<Key> {
     const bucket = take(this.#rate, this.#bucketOf(key, nowMs), tokens, nowMs);
     this.#buckets.set(key, bucket);
     if (this.#buckets.size >= this.#sweepAt) this.#sweep(nowMs);
-    return isDeep(this.#rate, bucket, nowMs);
+    return isDeep(this.#rate, bucket);
   }
 
   waitMs(key: Key, nowMs: number): number {
