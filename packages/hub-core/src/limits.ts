@@ -143,7 +143,7 @@ export const defaultLimits: Limits = {
   unsentBytes: 1_048_576, // a page of catch-up and more; a healthy connection holds a few packets
   unsentCheckMs: 100, // at 25 MB/s of events two and a half megabytes, shared by all connections of an audience
   reachedMs: 10_000, // 1,395 vendors that came back had made the hub read the whole log for each: 13 s of CPU
-  connections: 10_000, // idle ones take 19 kB each; the process needs as many open files (`ulimit -n`)
+  connections: 10_000, // idle ones take some 20 kB each; the process needs as many open files (`ulimit -n`)
   connectionsPerAddress: 2_000, // a large office behind one address, and still a fifth of all; behind a proxy see `proxies`
   connectionsPerSatellite: 100, // far more than copies of a service; those that are gone without a word count for 45 s more
   handshakesPerSecond: 500, // each takes 0.6 ms of CPU, and 1 ms with a token: half a core
