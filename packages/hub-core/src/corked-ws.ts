@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
-import { refuseUpgrade, saysMore } from "./upgrade.ts";
+import { badRequest, refuseUpgrade, saysMore } from "./upgrade.ts";
 
 /**
  * `ws`, with all frames that go to one connection in one turn of the event loop sent by one system call. For Engine.IO's
@@ -19,7 +19,7 @@ export class CorkedWebSocketServer extends WebSocketServer {
     head: Buffer,
     done: (socket: WebSocket, request: IncomingMessage) => void,
   ): void {
-    if (saysMore(request, head)) return refuseUpgrade(connection);
+    if (saysMore(request, head)) return refuseUpgrade(connection, badRequest);
     corkPerTurn(connection);
     super.handleUpgrade(request, connection, head, done);
   }

@@ -1,10 +1,11 @@
-import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
+import { type IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorBody } from "@orrery/contracts";
 import type { Server } from "socket.io";
 import { addressOf } from "./address.ts";
 import { type Connection, idOf } from "./connection.ts";
 import type { Door } from "./door.ts";
 import type { Meter } from "./meter.ts";
+import { type Refusal, refuseUpgrade } from "./upgrade.ts";
 
 interface EngineRequest extends IncomingMessage {
   readonly _query: Readonly<Record<string, string | undefined>>;
@@ -38,7 +39,10 @@ export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: 
     const address = addressOf(request, proxies);
     const nowMs = performance.now();
     const refusal = sid === undefined ? door.refusal(address, nowMs) : door.handshakeRefusal(address, nowMs);
-    if (refusal !== undefined) return isUpgrade ? refuseUpgrade(refusal, request) : refuse(refusal, response);
+    if (refusal !== undefined) {
+      const answer = answerOf(refusal);
+      return isUpgrade ? refuseUpgrade(request.socket, answer) : refuse(answer, response);
+    }
     if (sid === undefined) {
       const leave = door.enter(address);
       entering.set(request, leave);
@@ -74,21 +78,12 @@ function oneATurn(): (call: () => void) => void {
   };
 }
 
-function refuse(error: ErrorBody, response: ServerResponse): void {
-  const { status, headers, body } = answerOf(error);
+function refuse({ status, headers, body }: Refusal, response: ServerResponse): void {
   response.writeHead(status, headers).end(body);
 }
 
-function refuseUpgrade(error: ErrorBody, { socket }: IncomingMessage): void {
-  const { status, headers, body } = answerOf(error);
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.on("error", () => undefined); // it may be gone
-  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
-  socket.destroySoon();
-}
-
 /** In the form of Engine.IO's own refusals, with all that there is to say in `error`. */
-function answerOf(error: ErrorBody) {
+function answerOf(error: ErrorBody): Refusal {
   const body = JSON.stringify({ code: forbidden, message: error.code, error });
   const { retryAfterMs } = error;
   const headers: Record<string, string> = {

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 
 /**
@@ -9,10 +9,24 @@ import type { Duplex } from "node:stream";
 export const saysMore = ({ headers }: IncomingMessage, head: Buffer): boolean =>
   head.length > 0 || headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 
+/** What an HTTP request is answered with. */
+export interface Refusal {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** That what was said is no upgrade as it has to be. */
+export const badRequest: Refusal = {
+  status: 400,
+  headers: { connection: "close", "content-length": "0" },
+  body: "",
+};
+
 /** Answers, and ends the connection with all that it has said. */
-export function refuseUpgrade(connection: Duplex): void {
-  connection.on("error", () => undefined);
-  connection.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", () =>
-    connection.destroy(),
-  );
+export function refuseUpgrade(connection: Duplex, { status, headers, body }: Refusal): void {
+  connection.on("error", () => undefined); // it may be gone
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const answer = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`;
+  connection.end(answer, () => connection.destroy());
 }
