@@ -169,33 +169,18 @@ it("a satellite that closes does not wait for what it was told to ask again late
   await driver.close(); // the test environment finds timers that are left
 });
 
-it("a satellite that a full hub does not take says why, and is in when there is room", async () => {
-  await using hub = await startHub({ contracts: [parcels], limits: { connections: 1 } });
+it.each([
+  ["the hub has no room for", { connections: 1 }, "second"],
+  ["has too many connections", { connectionsPerSatellite: 1 }, "first"],
+])("a satellite that %s says why, and is in when one goes", async (_why, limits, id) => {
+  await using hub = await startHub({ contracts: [parcels], limits });
   const first = connect(parcels, { url: hub.url, role: "vendor", id: "first" });
   await first.ready();
   const heard: [Status, string | undefined][] = [];
   const second = connect(parcels, {
     url: hub.url,
     role: "vendor",
-    id: "second",
-    onStatus: (status, reason) => void heard.push([status, reason?.code]),
-  });
-  await until(() => heard.length > 0);
-  expect(heard).toEqual([["connecting", "CONNECTIONS_TOO_MANY"]]);
-  await first.close();
-  await second.ready();
-  expect(heard.at(-1)).toEqual(["online", undefined]);
-  await second.close();
-});
-
-it("a satellite that has too many connections says why on the next one, and is in when one of them goes", async () => {
-  await using hub = await startHub({ contracts: [parcels], limits: { connectionsPerSatellite: 1 } });
-  const identity = { url: hub.url, role: "vendor", id: "acme" } as const;
-  const first = connect(parcels, identity);
-  await first.ready();
-  const heard: [Status, string | undefined][] = [];
-  const second = connect(parcels, {
-    ...identity,
+    id,
     onStatus: (status, reason) => void heard.push([status, reason?.code]),
   });
   await until(() => heard.length > 0);
