@@ -1,6 +1,7 @@
 // One satellite's connection as Engine.IO and `ws` have it. Their types call some of it private; there is no other way to
 // know what is unsent that costs nothing per packet, and tests notice if it goes away.
 import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
 import type { WebSocket } from "ws";
 import type { HubSocket } from "./audience.ts";
 
@@ -9,6 +10,9 @@ export type Connection = HubSocket["conn"];
 interface Insides {
   flush: () => void;
   readonly id: string;
+  /** Null: no ping waits for an answer. */
+  pingTimeoutTimer: NodeJS.Timeout | null;
+  readonly pingIntervalTimer: NodeJS.Timeout;
   readonly writeBuffer: readonly { readonly data?: unknown }[];
   /** `socket`: of a WebSocket; long polling has none. */
   readonly transport: { readonly socket?: WebSocket & SocketInsides };
@@ -16,7 +20,8 @@ interface Insides {
 
 interface SocketInsides {
   readonly _socket: Socket;
-  readonly _receiver: { _allowSynchronousEvents: boolean } | null;
+  /** Makes messages of what was read. */
+  readonly _receiver: Writable;
 }
 
 const insides = (connection: Connection) => connection as unknown as Insides;
@@ -71,47 +76,67 @@ export function holdBack(connection: Connection, until: () => Promise<void>): vo
   void until().then(() => socket.resume());
 }
 
-/**
- * Holds back a satellite that says much and does not read its receipts, until it has read them. One that polls is cut off: what
- * it is sent waits for its next poll, which may never come.
- */
-export function holdBackUntilRead(connection: Connection): void {
-  if (insides(connection).transport.socket === undefined) connection.close();
-  else holdBack(connection, () => whenDrained(connection));
-}
+/** Whether it sends and hears by long polling. */
+export const isPolling = (connection: Connection): boolean =>
+  insides(connection).transport.socket === undefined;
 
 /** What a WebSocket brings, long before it is a message, if it ever is one. */
 export interface Arrivals {
-  /** As the system has read them. */
+  /** So many bytes that the system has read are handed on next. */
   readonly onBytes: (bytes: number) => void;
+  /** So long the hub has been at what came with one read, and more of it waits. Milliseconds. */
+  readonly onWork: (ms: number) => void;
   /** A ping or a pong of the WebSocket's own. */
   readonly onPing: () => void;
 }
 
+/** What is handed on before the hub looks whether it may go on: a few events, or 300 of the smallest frames that there are. */
+const pieceBytes = 2_048;
+
 /**
- * Tells of all that a WebSocket brings, and answers its pings; not while more than `mostUnsent` bytes wait for one that does not
- * read, where `ws` by itself would add an answer for each.
+ * Tells of all that a WebSocket brings, and hands it on bit by bit, where `ws` by itself takes all that was read, which may be
+ * thousands of messages: once the connection is held back the rest waits. Answers its pings; not while more than `mostUnsent`
+ * bytes wait for one that does not read, where `ws` would add an answer for each.
  */
-export function watchSocket(connection: Connection, mostUnsent: number, { onBytes, onPing }: Arrivals): void {
+export function watchSocket(
+  connection: Connection,
+  mostUnsent: number,
+  { onBytes, onWork, onPing }: Arrivals,
+): void {
   const watch = ({ socket }: Insides["transport"]) => {
-    socket?._socket.prependListener("data", ({ length }) => onBytes(length));
-    socket?.on("ping", (data) => {
+    if (socket === undefined) return;
+    const { _socket: tcp, _receiver: receiver } = socket;
+    const write = receiver.write.bind(receiver) as (bytes: Buffer) => boolean;
+    let beganMs: number | undefined;
+    receiver.write = (bytes: Buffer) => {
+      const piece = bytes.subarray(0, pieceBytes);
+      const isAll = piece.length === bytes.length;
+      if (isAll) beganMs = undefined;
+      else {
+        beganMs ??= performance.now();
+        tcp.pause();
+        tcp.unshift(bytes.subarray(pieceBytes));
+      }
+      onBytes(piece.length);
+      const isReady = write(piece);
+      // Behind the messages of this piece: Socket.IO hands on each in a tick of its own.
+      if (!isAll) process.nextTick(goOn);
+      return isReady;
+    };
+    const goOn = () => {
+      if (beganMs === undefined || !receiver.writable) return; // it has closed meanwhile
+      onWork(performance.now() - beganMs);
+      if (socket.isPaused) beganMs = undefined;
+      else socket.resume();
+    };
+    socket.on("ping", (data) => {
       if (socket.readyState === socket.OPEN && socket.bufferedAmount <= mostUnsent) socket.pong(data);
       onPing();
     });
-    socket?.on("pong", onPing);
+    socket.on("pong", onPing);
   };
   watch(insides(connection).transport);
   connection.on("upgrade", watch);
-}
-
-/**
- * Whether the messages that came with one read are handed on one in each turn of the event loop, or together. A read of small
- * ones may hold thousands.
- */
-export function spread(connection: Connection, isSpread: boolean): void {
-  const { socket } = insides(connection).transport;
-  if (socket?._receiver) socket._receiver._allowSynchronousEvents = !isSpread;
 }
 
 /**
@@ -135,6 +160,20 @@ export function flushPerTurn(connection: Connection): void {
 /** `ws` by itself would wait 30 s for the other side's goodbye. Polling connections are the HTTP server's. */
 export function cutOff(connection: Connection): void {
   insides(connection).transport.socket?.terminate();
+}
+
+/**
+ * Takes any message for the answer to Engine.IO's ping: the answer itself may be behind much else, where the connection is held
+ * back, and without one the satellite hears no further ping and takes the hub for dead.
+ */
+export function stayAlive(connection: Connection): void {
+  const inside = insides(connection);
+  connection.on("packet", () => {
+    if (inside.pingTimeoutTimer === null) return;
+    clearTimeout(inside.pingTimeoutTimer);
+    inside.pingTimeoutTimer = null;
+    inside.pingIntervalTimer.refresh();
+  });
 }
 
 /** A polling connection that is closed waits for the satellite's next poll: by itself 30 s, which would hold up the process. */

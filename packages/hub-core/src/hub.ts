@@ -21,7 +21,8 @@ import {
   cutOff,
   flushPerTurn,
   forgetSoon,
-  holdBackUntilRead,
+  isPolling,
+  stayAlive,
   unsentBytes,
 } from "./connection.ts";
 import { CorkedWebSocketServer } from "./corked-ws.ts";
@@ -164,6 +165,7 @@ export function createHub({
     connections.add(connection);
     forgetSoon(connection, limits.closeMs);
     flushPerTurn(connection);
+    stayAlive(connection);
     connection.once("close", (reason) => {
       connections.delete(connection);
       if (reason === "ping timeout") cutOff(connection); // it will not say goodbye either
@@ -265,7 +267,7 @@ export function createHub({
       socket.onAny((name: unknown, ...args: unknown[]) => {
         receive(receiver, socket, name, args);
         // Here and not only now and then: under a flood the timer comes late.
-        if (unsentBytes(socket.conn) > limits.unsentBytes) holdBackUntilRead(socket.conn);
+        holdUnread(socket.conn);
       });
       if (sessions.begin(socket)) greet(socket);
     });
@@ -300,9 +302,14 @@ export function createHub({
         if (unsentBytes(socket.conn) > limits.unsentBytes) listening.fallBehind(socket);
       }
     }
-    for (const connection of connections) {
-      if (unsentBytes(connection) > limits.unsentBytes) holdBackUntilRead(connection);
-    }
+    for (const connection of connections) holdUnread(connection);
+  }
+
+  /** One that polls is cut off: what it is sent waits for its next poll, which may never come. */
+  function holdUnread(connection: Connection): void {
+    if (unsentBytes(connection) <= limits.unsentBytes) return;
+    if (isPolling(connection)) connection.close();
+    else meter.hold(connection);
   }
 
   return {

@@ -1,7 +1,14 @@
 import { type ErrorBody, errorBody, nameOf } from "@orrery/contracts";
 import type { HubSocket } from "./audience.ts";
-import { type Connection, holdBack, watchSocket, whenOver } from "./connection.ts";
-import { FairTurns } from "./fair-turns.ts";
+import {
+  type Connection,
+  holdBack,
+  isPolling,
+  unsentBytes,
+  watchSocket,
+  whenDrained,
+  whenOver,
+} from "./connection.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
@@ -15,6 +22,13 @@ const messagesPerEvent = 2;
 const refusalCost = 0.25;
 /** What one more HTTP request of long polling counts as, whatever is in it: 150 µs of the hub. Messages. */
 const postMessages = 8;
+/**
+ * What the hub does for one connection before others have their turn. An event passes through some eight turns of the event loop
+ * from one satellite to the other. Milliseconds.
+ */
+const turnMs = 0.25;
+/** So many times as long as its turn a connection then waits: nobody has more than a fifth of the hub's time, however little it may do. */
+const restPerTurn = 4;
 
 /** A rate, for each connection, and for each satellite with all its connections. */
 interface Gauge {
@@ -43,7 +57,8 @@ export class Meter {
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #loads = new WeakMap<Connection, Load>();
   readonly #stoppedUntilMs = new WeakMap<Connection, number>();
-  readonly #turns = new FairTurns();
+  /** Of those that had their turn: when the next one is. */
+  readonly #restsUntilMs = new WeakMap<Connection, number>();
 
   /** `nowMs`: a clock that is never set back. */
   constructor(limits: Limits, logger: Logger, nowMs = () => performance.now()) {
@@ -79,6 +94,7 @@ export class Meter {
     });
     watchSocket(connection, this.#limits.unsentBytes, {
       onBytes: (bytes) => this.#read(connection, bytes),
+      onWork: (ms) => this.#worked(connection, ms),
       onPing: () => this.#message(connection),
     });
     connection.once("close", () => {
@@ -115,7 +131,7 @@ export class Meter {
     const load = this.#loads.get(connection) ?? { bytes: 0, whenLess: [] };
     this.#loads.set(connection, load);
     load.bytes += bytes;
-    this.#hold(connection);
+    this.hold(connection);
     return () => {
       load.bytes -= bytes;
       if (load.bytes <= this.#limits.inFlightBytes) for (const wake of load.whenLess.splice(0)) wake();
@@ -124,30 +140,45 @@ export class Meter {
 
   /** Whether nothing more is to be taken from the connection now. */
   isHeld(connection: Connection): boolean {
-    return this.#stoppedMs(connection) > 0 || this.#inFlight(connection) > this.#limits.inFlightBytes;
+    return (
+      this.#waitMs(connection) > 0 ||
+      this.#inFlight(connection) > this.#limits.inFlightBytes ||
+      this.#isUnread(connection)
+    );
+  }
+
+  /** Takes nothing more from the connection until it may go on, where it may not now. */
+  hold(connection: Connection): void {
+    if (this.isHeld(connection)) holdBack(connection, () => this.whenFree(connection));
   }
 
   /** Resolves when the connection may be listened to, or when it is gone. */
   async whenFree(connection: Connection): Promise<void> {
     while (connection.readyState !== "closed") {
-      const stoppedMs = this.#stoppedMs(connection);
+      const waitMs = this.#waitMs(connection);
       const load = this.#loads.get(connection);
-      if (stoppedMs > 0) await whenOver(connection, stoppedMs);
+      if (waitMs > 0) await whenOver(connection, waitMs);
       else if (load !== undefined && load.bytes > this.#limits.inFlightBytes)
         await new Promise<void>((resolve) => load.whenLess.push(resolve));
+      else if (this.#isUnread(connection)) await whenDrained(connection);
       else return;
     }
   }
 
   #read(connection: Connection, bytes: number): void {
     const nowMs = this.#nowMs();
-    this.#turns.read(connection, bytes);
     if (this.#bytes.take(connection, bytes, nowMs)) this.#stop(connection, undefined, nowMs);
+  }
+
+  /** The hub was at what the connection brought for so long. */
+  #worked(connection: Connection, ms: number): void {
+    if (ms < turnMs) return;
+    this.#restsUntilMs.set(connection, this.#nowMs() + restPerTurn * ms);
+    this.hold(connection);
   }
 
   #message(connection: Connection, isRequest = false): void {
     const nowMs = this.#nowMs();
-    this.#turns.arrived(connection);
     let isDeep = this.#messages.take(connection, 1, nowMs);
     if (isRequest) isDeep = this.#requests.ofConnection.take(connection, 1, nowMs) || isDeep;
     if (isDeep) this.#stop(connection, undefined, nowMs);
@@ -183,15 +214,13 @@ export class Meter {
     }
     // A connection that is not listened to for long would be taken for dead.
     this.#stoppedUntilMs.set(connection, nowMs + Math.min(ms, this.#limits.pingTimeoutMs / 2));
-    this.#hold(connection);
+    this.hold(connection);
   }
 
-  #hold(connection: Connection): void {
-    if (this.isHeld(connection)) holdBack(connection, () => this.whenFree(connection));
-  }
-
-  #stoppedMs(connection: Connection): number {
-    return (this.#stoppedUntilMs.get(connection) ?? 0) - this.#nowMs();
+  /** Until it has its next turn, and is stopped no more. */
+  #waitMs(connection: Connection): number {
+    const restsUntilMs = this.#restsUntilMs.get(connection) ?? 0;
+    return Math.max(restsUntilMs, this.#stoppedUntilMs.get(connection) ?? 0) - this.#nowMs();
   }
 
   /** Of one contract. Kept, since to make it and to look it up anew takes a third of all that the rate costs. */
@@ -201,6 +230,11 @@ export class Meter {
     const satellite = `${socket.nsp.name} ${nameOf(socket.data.identity)}`;
     this.#satellites.set(socket, satellite);
     return satellite;
+  }
+
+  /** One that polls is asked nothing in between: it reads when it polls. */
+  #isUnread(connection: Connection): boolean {
+    return !isPolling(connection) && unsentBytes(connection) > this.#limits.unsentBytes;
   }
 
   #inFlight(connection: Connection): number {

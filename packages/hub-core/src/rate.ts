@@ -17,7 +17,7 @@ export interface Bucket {
 }
 
 /** Who was too deep in debt has the tokens of so long when it may go on, so that it is not stopped again at once. Milliseconds. */
-const headStartMs = 50;
+const headStartMs = 10;
 
 export const fullBucket = ({ atOnce }: Rate, nowMs: number): Bucket => ({
   tokens: atOnce,

@@ -9,6 +9,7 @@ const polling = () =>
   Object.assign(new EventEmitter(), {
     readyState: "open",
     transport: { name: "polling" },
+    writeBuffer: [],
   }) as never as Connection;
 
 it.each(Array.from({ length: 12 }, (_, place) => place + 1))(

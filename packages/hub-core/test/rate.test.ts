@@ -67,8 +67,8 @@ describe("a rate", () => {
     const allowed = take(rate, fullBucket(rate, 0), 150, 0);
     expect(stopMs(rate, allowed, 0)).toBe(0);
     const deep = take(rate, allowed, 1, 0);
-    expect(stopMs(rate, deep, 0)).toBe(51 + 50);
-    expect(stopMs(rate, deep, 50)).toBe(51);
+    expect(stopMs(rate, deep, 0)).toBe(51 + 10);
+    expect(stopMs(rate, deep, 50)).toBe(1 + 10);
     expect(stopMs(rate, deep, 51)).toBe(0);
   });
 
@@ -76,7 +76,7 @@ describe("a rate", () => {
     const rate = { perSecond: 1_000, atOnce: 100, debt: 50 };
     const deep = take(rate, fullBucket(rate, 0), 151, 0);
     const again = take(rate, deep, 50, 100);
-    expect(stopMs(rate, again, 100)).toBe(1 + 50);
+    expect(stopMs(rate, again, 100)).toBe(1 + 10);
     const rested = take(rate, again, 150, 201);
     expect(stopMs(rate, rested, 201)).toBe(0);
   });
