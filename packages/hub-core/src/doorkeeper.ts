@@ -1,5 +1,7 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
+import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import type { ErrorBody } from "@orrery/contracts";
+import pLimit from "p-limit";
 import type { Server } from "socket.io";
 import { addressOf } from "./address.ts";
 import { type Connection, idOf } from "./connection.ts";
@@ -11,12 +13,25 @@ interface EngineRequest extends IncomingMessage {
   readonly _query: Readonly<Record<string, string | undefined>>;
 }
 
-/** Lets connections in as the door says, watches those that are in, and holds up the messages of those that poll. */
-export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: number): void {
+/** Between two handshakes, each of 0.6 to 2 ms, others are served. So long at most, where fewer than that may come. Milliseconds. */
+const mostGapMs = 5;
+
+/**
+ * Lets connections in as the door says, one after the other at the pace of `handshakesPerSecond`, watches those that are in, and holds
+ * up the messages of those that poll.
+ */
+export function keepDoor(
+  { engine }: Server,
+  door: Door,
+  meter: Meter,
+  proxies: number,
+  handshakesPerSecond: number,
+): void {
+  const gapMs = Math.min(mostGapMs, 1_000 / handshakesPerSecond);
   const connections = new Map<string, Connection>();
   /** Let in, and not a connection yet. */
   const entering = new WeakMap<IncomingMessage, () => void>();
-  const inTurns = oneATurn();
+  const oneByOne = pLimit(1);
 
   engine.on("connection", (connection: Connection) => {
     const id = idOf(connection);
@@ -52,7 +67,10 @@ export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: 
       });
     }
     if (isUpgrade) request.socket.on("error", () => undefined); // it may go while it waits
-    inTurns(next);
+    void oneByOne(() => {
+      next();
+      return gapMs < 1 ? nextTurn() : pause(gapMs); // Node's timers know no less
+    });
   });
 
   /** What a satellite that polls says is not read before it may be. */
@@ -62,20 +80,6 @@ export function keepDoor({ engine }: Server, door: Door, meter: Meter, proxies: 
     if (meter.isHeld(connection)) await meter.whenFree(connection);
     if (!request.destroyed) next();
   }
-}
-
-/** Calls one in each turn of the event loop: where many connect at once, others have their turns between them. */
-function oneATurn(): (call: () => void) => void {
-  const waiting: (() => void)[] = [];
-  const callFirst = () => {
-    waiting[0]?.();
-    waiting.shift();
-    if (waiting.length > 0) setImmediate(callFirst);
-  };
-  return (call) => {
-    waiting.push(call);
-    if (waiting.length === 1) setImmediate(callFirst);
-  };
 }
 
 function refuse({ status, headers, body }: Refusal, response: ServerResponse): void {

@@ -248,8 +248,8 @@ export class Followers {
       while (isBehind()) await whenDrained(socket.conn);
       await this.#deliver(follower, following, position, page);
     };
-    // Who is near is live, and does not wait for those that are not.
-    if (this.#reader.isNear(position)) await send(await read());
+    // Who is live does not wait for those that are not.
+    if (this.#reader.isLive(position)) await send(await read());
     else await this.#turns.take(read, send);
   }
 

@@ -159,7 +159,7 @@ export function createHub({
     next(refusal && new OrreryError(refusal));
   });
 
-  keepDoor(io, door, meter, proxies);
+  keepDoor(io, door, meter, proxies, limits.handshakesPerSecond);
   const connections = new Set<Connection>();
   io.engine.on("connection", (connection: Connection) => {
     connections.add(connection);
@@ -173,10 +173,12 @@ export function createHub({
   });
 
   const audiences = new Map<string, Audiences>();
+  const turns = new Turns();
   const tail = new Tail(log.head, limits.tailBytes);
   const publisher = new Publisher(log, limits, logger, (events) => {
     tail.push(events);
     fanOut(events, (contract) => audiences.get(contract));
+    if (events.length > 0) turns.passed();
     for (const { followers, groups } of served) {
       followers.grown();
       groups.grown();
@@ -187,7 +189,6 @@ export function createHub({
   const entrance = new Entrance(tokens, limits, logger);
   const sessions = new Sessions(tokens, revocations, limits, logger, dismiss);
   const reader = new LogReader(log, publisher, tail, limits.messageBytes);
-  const turns = new Turns();
   const served: Receiver[] = [];
   const watch = setInterval(moveSlowOnes, limits.unsentCheckMs);
   watch.unref();

@@ -85,9 +85,12 @@ export interface Limits extends WireLimits {
   readonly connectionsPerAddress: number;
   /** The same of one satellite of one contract. */
   readonly connectionsPerSatellite: number;
-  /** Connections begun, long polling's upgrades among them; past it `HANDSHAKES_TOO_MANY` with the time to wait. Per second. */
+  /**
+   * Connections begun, long polling's upgrades among them, one after the other at this pace; past it `HANDSHAKES_TOO_MANY` with the
+   * time to wait. Per second.
+   */
   readonly handshakesPerSecond: number;
-  /** So many of them at once, after a rest. */
+  /** So many of them may come at once, after a rest, and wait for each other. */
   readonly handshakesAtOnce: number;
   /** The same from one address. Per second. */
   readonly handshakesPerSecondPerAddress: number;
@@ -123,7 +126,7 @@ export const defaultLimits: Limits = {
   eventsAtOnce: 5_000, // half of what a satellite's outbox holds and says at once when it is back; the rest takes a second more
   eventsPerSecondPerSatellite: 10_000, // two connections: nobody has a reason for more than a few
   requestsPerSecond: 50, // each may read a page of the log, some 2 ms
-  requestsAtOnce: 300, // who connects asks to listen, and follows under 100 names and works in 100 groups at most
+  requestsAtOnce: 100, // who connects asks to listen, to follow and to work; who does so under more names than that waits a little
   requestsPerSecondPerSatellite: 100,
   debtEvents: 200, // plain clients have so much on its way when they are told
   bytesPerSecond: 4_194_304, // 5,000 events of 800 bytes; a message of the largest size takes the hub 20 ms
@@ -146,10 +149,10 @@ export const defaultLimits: Limits = {
   connections: 10_000, // idle ones take some 20 kB each; the process needs as many open files (`ulimit -n`)
   connectionsPerAddress: 2_000, // a large office behind one address, and still a fifth of all; behind a proxy see `proxies`
   connectionsPerSatellite: 100, // far more than copies of a service; those that are gone without a word count for 45 s more
-  handshakesPerSecond: 500, // each takes 0.6 ms of CPU, and 1 ms with a token: half a core
+  handshakesPerSecond: 200, // each takes 0.6 ms of CPU, and 1 ms with a token: a fifth of a core, and others have their time between them
   handshakesAtOnce: 1_000, // beyond it they come in bit by bit: clients try again by themselves
-  handshakesPerSecondPerAddress: 100, // a fifth of that
-  handshakesAtOncePerAddress: 300, // an office whose line was down; the others come some seconds later
+  handshakesPerSecondPerAddress: 50, // a quarter of that
+  handshakesAtOncePerAddress: 100, // an office whose line was down; the others come some seconds later
   connectTimeoutMs: 10_000,
   requestTimeoutMs: 30_000, // the largest message at 35 kB/s
   pingIntervalMs: 25_000, // Socket.IO's default

@@ -167,8 +167,8 @@ export class Listening {
     while (!hasEnded()) {
       const [latest] = turn.latest;
       if (latest !== undefined) await this.#sendLatest(socket, turn, latest, hasEnded);
-      else if (this.#reader.isNear(turn.position)) this.#goLive(socket, turn);
-      else await this.#sendNext(socket, turn, hasEnded);
+      else if (!this.#reader.isNear(turn.position)) await this.#sendNext(socket, turn, hasEnded);
+      else await this.#goLive(socket, turn, hasEnded);
     }
   }
 
@@ -213,7 +213,11 @@ export class Listening {
     );
   }
 
-  #goLive(socket: HubSocket, { position, filter }: CatchingUp): void {
+  async #goLive(socket: HubSocket, turn: CatchingUp, hasEnded: () => boolean): Promise<void> {
+    if (!this.#reader.isLive(turn.position)) await this.#turns.start();
+    const { position, filter, latest } = turn;
+    // Meanwhile it may have asked for more, and what it lacks may have left the memory.
+    if (hasEnded() || latest.length > 0 || !this.#reader.isNear(position)) return;
     const { texts } = this.#reader.readNear(position, filter, socket.data.form);
     for (const packet of this.#packets(socket, "hub:events", texts))
       socket.emit("hub:events", packet as never);

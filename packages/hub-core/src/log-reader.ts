@@ -25,6 +25,8 @@ export interface ReadTexts {
 
 /** Places of the log in one page. Pages end at multiples of it, so that satellites that read the same share them. */
 const pagePlaces = 1_000;
+/** As many as one message may bring. Who is further behind has as much to be sent as one that reads a page from the disk. */
+const livePlaces = 256;
 /** Pages that are remembered. Satellites that come back together want the same ones. */
 const keptPages = 8;
 /** Pages that the log is asked for at once: one that it reads and one that waits, so that it never does. */
@@ -56,6 +58,11 @@ export class LogReader {
   /** Whether all that comes after the offset is in memory. */
   isNear(after: number): boolean {
     return after >= this.#tail.start;
+  }
+
+  /** Whether that is so little that it needs no turn. */
+  isLive(after: number): boolean {
+    return this.isNear(after) && this.#publisher.head - after <= livePlaces;
   }
 
   /** From memory, all that comes after the offset, in this turn. */

@@ -5,29 +5,51 @@ import pLimit from "p-limit";
 const turns = 32;
 /** What takes longer, because the satellite reads slowly, keeps nobody waiting. Milliseconds. */
 const turnMs = 1_000;
+/** While events pass live the next page waits so many times as long as the last one kept the hub at work: some 1 to 5 ms. */
+const restPerPage = 4;
 
 /**
  * Lets satellites that catch up have their pages, so many on their way at once and in the order of asking: a crowd that comes
- * back is served bit by bit. Between any two pages the event loop turns: live events pass between them.
+ * back is served bit by bit. Between any two pages the event loop turns, and while events pass live these have most of the time.
  */
 export class Turns {
   readonly #turns = pLimit(turns);
   readonly #starts = pLimit(1);
+  #isLive = false;
+  #restMs = 0;
+
+  /** Events have passed live. */
+  passed(): void {
+    this.#isLive = true;
+  }
 
   /** Reads when it is its turn, then sends. Settles when it is sent. */
   async take<Page>(read: () => Promise<Page>, send: (page: Page) => Promise<void>): Promise<void> {
     let sending: Promise<void> | undefined;
     await this.#turns(async () => {
       const over = new AbortController();
-      sending = this.#send(await read(), send);
+      const page = await read();
+      sending = this.start().then(() => send(page));
       const timeout = pause(turnMs, undefined, { ref: false, signal: over.signal }).catch(() => undefined);
       await Promise.race([sending, timeout]).finally(() => over.abort());
     });
     await sending;
   }
 
-  async #send<Page>(page: Page, send: (page: Page) => Promise<void>): Promise<void> {
-    await this.#starts(() => nextTurn());
-    await send(page);
+  /** Resolves when as much as a page may be sent, at once. */
+  start(): Promise<void> {
+    return new Promise((begin) => {
+      void this.#starts(async () => {
+        await (this.#isLive ? pause(this.#restMs) : nextTurn());
+        begin();
+        if (!this.#isLive) return;
+        this.#isLive = false;
+        const beganMs = performance.now();
+        // What is sent goes to the sockets at the end of this turn, and to the system at the end of the next one.
+        await nextTurn();
+        await nextTurn();
+        this.#restMs = restPerPage * (performance.now() - beganMs);
+      });
+    });
   }
 }

@@ -247,6 +247,16 @@ describe("handshakes", () => {
     await gone(...all.map(({ socket }) => socket));
   });
 
+  it("that come at once are let in one after the other, so that others are served between them", async () => {
+    await using hub = await start({ handshakesPerSecond: 100 });
+    const count = 20;
+    const beganMs = performance.now();
+    const answers = await Promise.all(Array.from({ length: count }, () => poll(hub)));
+    expect(answers.every(({ sid }) => sid !== undefined)).toBe(true);
+    // 5 ms apart; a timer may be a millisecond early.
+    expect(performance.now() - beganMs).toBeGreaterThan((count - 1) * 4);
+  });
+
   it("are counted, too, when a satellite that polls changes to WebSocket, or names a session that is none", async () => {
     await using hub = await start({ handshakesPerSecond: 1, handshakesAtOnce: 2 });
     const { sid } = await poll(hub);
@@ -262,9 +272,12 @@ describe("handshakes", () => {
     const outcomes = new Set<string>();
     let entered = 0;
     while (entered < 3) {
+      const beganMs = performance.now();
       const { isOpen, status, socket } = await open(hub);
       outcomes.add(isOpen ? "open" : String(status ?? "cut off"));
       if (isOpen) entered += 1;
+      // Not at once: else it would come again all the sooner.
+      else if (status === undefined) expect(performance.now() - beganMs).toBeGreaterThan(450);
       await gone(socket);
     }
     expect(outcomes).toEqual(new Set(["open", "429", "cut off"]));
