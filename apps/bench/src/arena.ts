@@ -97,15 +97,16 @@ export class Arena implements AsyncDisposable {
     return directory;
   }
 
-  /** `directory`: where Orrery's log is, or shall be. */
+  /** `directory`: where Orrery's log is, or shall be. `flags`: of Node's. */
   async startServer(
     kind: ServerKind,
     directory?: string,
     options: OrreryOptions = {},
+    flags: readonly string[] = [],
   ): Promise<Child<ServerAnswers>> {
     const own = async () => [directory ?? (await this.directory()), JSON.stringify(options)];
     const args = kind === "orrery" ? [kind, ...(await own())] : [kind];
-    return this.start<ServerAnswers>("server", args, ["--expose-gc", ...this.profiling]);
+    return this.start<ServerAnswers>("server", args, ["--expose-gc", ...flags, ...this.profiling]);
   }
 
   /** A file of `src/programs`. It ends with the arena, or before, when it is disposed of. */
