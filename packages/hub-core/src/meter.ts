@@ -29,6 +29,8 @@ const postMessages = 8;
 const turnMs = 0.25;
 /** So many times as long as its turn a connection then waits: nobody has more than a fifth of the hub's time, however little it may do. */
 const restPerTurn = 4;
+/** But no longer: where the machine or the process stood still, that was not the connection's doing. Milliseconds. */
+const mostRestMs = 250;
 
 /** A rate, for each connection, and for each satellite with all its connections. */
 interface Gauge {
@@ -173,7 +175,7 @@ export class Meter {
   /** The hub was at what the connection brought for so long. */
   #worked(connection: Connection, ms: number): void {
     if (ms < turnMs) return;
-    this.#restsUntilMs.set(connection, this.#nowMs() + restPerTurn * ms);
+    this.#restsUntilMs.set(connection, this.#nowMs() + Math.min(restPerTurn * ms, mostRestMs));
     this.hold(connection);
   }
 

@@ -7,6 +7,8 @@ const turns = 32;
 const turnMs = 1_000;
 /** While events pass live the next page waits so many times as long as the last one kept the hub at work: some 1 to 5 ms. */
 const restPerPage = 4;
+/** But no longer: where the machine or the process stood still, that was not the page's doing. Milliseconds. */
+const mostRestMs = 250;
 
 /**
  * Lets satellites that catch up have their pages, so many on their way at once and in the order of asking: a crowd that comes
@@ -48,7 +50,7 @@ export class Turns {
         // What is sent goes to the sockets at the end of this turn, and to the system at the end of the next one.
         await nextTurn();
         await nextTurn();
-        this.#restMs = restPerPage * (performance.now() - beganMs);
+        this.#restMs = Math.min(restPerPage * (performance.now() - beganMs), mostRestMs);
       });
     });
   }

@@ -122,7 +122,7 @@ it("a connection that is not listened to for long is not taken for dead", async 
   const limits = { eventsPerSecond: 50, eventsAtOnce: 50, debtEvents: 1 };
   await using hub = await startHub({
     contracts,
-    limits: { ...limits, pingIntervalMs: 200, pingTimeoutMs: 400 },
+    limits: { ...limits, pingIntervalMs: 400, pingTimeoutMs: 800 },
   });
   await using client = await connect(hub, flooder);
   let drops = 0;
@@ -221,6 +221,20 @@ it("who keeps the hub at work waits four times as long before it is read on, so 
   await raw.until((frame) => frame.startsWith(`43/house,${count - 1}[`));
   // Timers may be a millisecond early each time.
   expect(lastMs - firstMs).toBeGreaterThan((count - 1) * (5 * workMs - 1));
+});
+
+it("a connection does not wait long where the hub's process has stood still at its message", async () => {
+  await using hub = await startHub({ contracts, limits: noRates });
+  await using raw = await new RawClient(hub.url).join("/house", flooder);
+  let stoodMs = 0;
+  hubEndOf(hub, "flooder").onAny(() => {
+    if (stoodMs > 0) return;
+    stoodMs = performance.now();
+    while (performance.now() - stoodMs < 1_000);
+  });
+  raw.sendTogether(Array.from({ length: 20 }, (_, n) => said(n, filling.repeat(20))));
+  await raw.until((frame) => frame.startsWith("43/house,19["));
+  expect(performance.now() - stoodMs).toBeLessThan(1_000 + 4_000);
 });
 
 it("WebSocket pings are answered, but not while the answers are not read", async () => {
