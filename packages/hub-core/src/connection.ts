@@ -2,6 +2,7 @@
 // know what is unsent that costs nothing per packet, and tests notice if it goes away.
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { WebSocket } from "ws";
 import type { HubSocket } from "./audience.ts";
 
@@ -15,7 +16,7 @@ interface Insides {
   readonly pingIntervalTimer: NodeJS.Timeout;
   readonly writeBuffer: readonly { readonly data?: unknown }[];
   /** `socket`: of a WebSocket; long polling has none. */
-  readonly transport: { readonly socket?: WebSocket & SocketInsides };
+  readonly transport: { readonly socket?: WebSocket & SocketInsides; onData: (data: string) => void };
 }
 
 interface SocketInsides {
@@ -137,6 +138,39 @@ export function watchSocket(
   };
   watch(insides(connection).transport);
   connection.on("upgrade", watch);
+}
+
+/** What is handed on of one request of long polling before the hub looks whether it may go on. */
+const piecePackets = 16;
+/** Between the packets of one request (Engine.IO's protocol, version 4). */
+const packetSeparator = "\x1e";
+
+/**
+ * The same for one that polls, of which Engine.IO by itself takes all that one request has brought: half a million heartbeats held
+ * up the hub for 1.5 s. `begin` is called when more than a piece has come, and what it returns when all of it is handed on, or when
+ * the connection is gone; `onPiece` after each piece, with the time that the hub was at it in milliseconds, and waited for.
+ */
+export function watchPolling(
+  connection: Connection,
+  begin: () => () => void,
+  onPiece: (ms: number) => Promise<void>,
+): void {
+  const { transport } = insides(connection);
+  if (transport.socket !== undefined) return;
+  const handOn = transport.onData.bind(transport);
+  const handOnAll = async (packets: readonly string[]) => {
+    for (let at = 0; at < packets.length && connection.readyState === "open"; at += piecePackets) {
+      const beganMs = performance.now();
+      handOn(packets.slice(at, at + piecePackets).join(packetSeparator));
+      await nextTurn(); // behind its messages: Socket.IO hands on each in a tick of its own
+      await onPiece(performance.now() - beganMs);
+    }
+  };
+  transport.onData = (data) => {
+    const packets = data.split(packetSeparator);
+    if (packets.length <= piecePackets) handOn(data);
+    else void handOnAll(packets).finally(begin());
+  };
 }
 
 /**

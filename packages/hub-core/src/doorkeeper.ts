@@ -67,17 +67,20 @@ export function keepDoor(
       });
     }
     if (isUpgrade) request.socket.on("error", () => undefined); // it may go while it waits
-    void oneByOne(() => {
-      next();
-      return gapMs < 1 ? nextTurn() : pause(gapMs); // Node's timers know no less
-    });
+    const enter = () =>
+      oneByOne(() => {
+        next();
+        return gapMs < 1 ? nextTurn() : pause(gapMs); // Node's timers know no less
+      });
+    // One that polls was told that its last request is taken: nothing that it says by WebSocket overtakes that.
+    void (connection === undefined ? enter() : meter.whenNext(connection).then(enter));
   });
 
   /** What a satellite that polls says is not read before it may be. */
   async function poll(connection: Connection, request: IncomingMessage, next: () => void): Promise<void> {
     if (request.method === "GET") return next(); // a second one at a time ends the connection
     meter.posted(connection);
-    if (meter.isHeld(connection)) await meter.whenFree(connection);
+    await meter.whenNext(connection);
     if (!request.destroyed) next();
   }
 }

@@ -5,6 +5,7 @@ import {
   holdBack,
   isPolling,
   unsentBytes,
+  watchPolling,
   watchSocket,
   whenDrained,
   whenOver,
@@ -58,6 +59,8 @@ export class Meter {
   readonly #bytes: Rates<Connection>;
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #loads = new WeakMap<Connection, Load>();
+  /** Of long polling: what is not dealt with yet of what a request has brought. */
+  readonly #requestsAtWork = new WeakMap<Connection, Promise<void>>();
   readonly #stoppedUntilMs = new WeakMap<Connection, number>();
   /** Of those that had their turn: when the next one is. */
   readonly #restsUntilMs = new WeakMap<Connection, number>();
@@ -99,6 +102,14 @@ export class Meter {
       onWork: (ms) => this.#worked(connection, ms),
       onPing: () => this.#message(connection),
     });
+    watchPolling(
+      connection,
+      () => this.#beginRequest(connection),
+      (ms) => {
+        this.#worked(connection, ms);
+        return this.whenFree(connection);
+      },
+    );
     connection.once("close", () => {
       this.#events.ofConnection.forget(connection);
       this.#requests.ofConnection.forget(connection);
@@ -111,6 +122,22 @@ export class Meter {
   posted(connection: Connection): void {
     const nowMs = this.#nowMs();
     if (this.#messages.take(connection, postMessages, nowMs)) this.#stop(connection, undefined, nowMs);
+  }
+
+  /** Resolves when all that the connection's last request has brought is dealt with, and it may be listened to; or when it is gone. */
+  async whenNext(connection: Connection): Promise<void> {
+    await this.#requestsAtWork.get(connection);
+    if (this.isHeld(connection)) await this.whenFree(connection);
+  }
+
+  /** What it returns ends it. */
+  #beginRequest(connection: Connection): () => void {
+    let end = () => {};
+    this.#requestsAtWork.set(connection, new Promise<void>((resolve) => (end = resolve)));
+    return () => {
+      this.#requestsAtWork.delete(connection);
+      end();
+    };
   }
 
   /** Why so many events in one message, or a question, are refused; undefined: they may pass. */

@@ -477,6 +477,26 @@ describe("a satellite that polls", () => {
     expect(performance.now() - beganMs).toBeGreaterThan(400);
   });
 
+  it("has what one request brings dealt with bit by bit and in order, and its next request waits for that", async () => {
+    await using hub = await startHub({ contracts, limits: noRates });
+    const { post } = await join(hub);
+    let [inTurn, most] = [0, 0];
+    const heard: string[] = [];
+    hubEndOf(hub, "flooder").onAny((_event, { id }) => {
+      if (inTurn === 0) setImmediate(() => setImmediate(() => (inTurn = 0)));
+      inTurn += 1;
+      most = Math.max(most, inTurn);
+      heard.push(id);
+    });
+    const ids = Array.from({ length: 1_000 }, (_, n) => `${n}`);
+    await post(ids.map((id) => said(id, id)).join("\x1e"));
+    expect(heard.length).toBeLessThan(ids.length);
+    await post(said(ids.length, "last"));
+    while (heard.length <= ids.length) await turn();
+    expect(heard).toEqual([...ids, "last"]);
+    expect(most).toBeLessThan(50);
+  });
+
   it("is held back as well when it has changed to WebSocket", async () => {
     await using hub = await startHub({ contracts, limits: { bytesPerSecond: 10_000, bytesAtOnce: 10_000 } });
     await using client = await connect(hub, flooder, { transports: ["polling", "websocket"] });
