@@ -1,5 +1,6 @@
 // One satellite's connection as Engine.IO and `ws` have it. Their types call some of it private; there is no other way to
 // know what is unsent that costs nothing per packet, and tests notice if it goes away.
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -16,7 +17,12 @@ interface Insides {
   readonly pingIntervalTimer: NodeJS.Timeout;
   readonly writeBuffer: readonly { readonly data?: unknown }[];
   /** `socket`: of a WebSocket; long polling has none. */
-  readonly transport: { readonly socket?: WebSocket & SocketInsides; onData: (data: string) => void };
+  readonly transport: {
+    readonly socket?: WebSocket & SocketInsides;
+    onData: (data: string) => void;
+    /** Of long polling: to the request whose data is handed on. */
+    readonly dataRes?: ServerResponse;
+  };
 }
 
 interface SocketInsides {
@@ -147,8 +153,9 @@ const packetSeparator = "\x1e";
 
 /**
  * The same for one that polls, of which Engine.IO by itself takes all that one request has brought: half a million heartbeats held
- * up the hub for 1.5 s. `begin` is called when more than a piece has come, and what it returns when all of it is handed on, or when
- * the connection is gone; `onPiece` after each piece, with the time that the hub was at it in milliseconds, and waited for.
+ * up the hub for 1.5 s. The request is answered when all of it is handed on: a satellite that changes to WebSocket waits for that.
+ * `begin` is called when more than a piece has come, and what it returns at that end, or when the connection is gone; `onPiece` after
+ * each piece, with the time that the hub was at it in milliseconds, and waited for.
  */
 export function watchPolling(
   connection: Connection,
@@ -168,9 +175,26 @@ export function watchPolling(
   };
   transport.onData = (data) => {
     const packets = data.split(packetSeparator);
-    if (packets.length <= piecePackets) handOn(data);
-    else void handOnAll(packets).finally(begin());
+    if (packets.length <= piecePackets) return handOn(data);
+    const end = begin();
+    const answer = answerLater(transport.dataRes as ServerResponse);
+    void handOnAll(packets).finally(() => {
+      end();
+      answer();
+    });
   };
+}
+
+/** What it is ended with goes out when the function that this returns is called. */
+function answerLater(response: ServerResponse): () => void {
+  const end = response.end.bind(response);
+  const ended = new Promise<string>((resolve) => {
+    response.end = ((body: string) => {
+      resolve(body);
+      return response;
+    }) as ServerResponse["end"];
+  });
+  return () => void ended.then((body) => end(body));
 }
 
 /**

@@ -72,7 +72,7 @@ export function keepDoor(
         next();
         return gapMs < 1 ? nextTurn() : pause(gapMs); // Node's timers know no less
       });
-    // One that polls was told that its last request is taken: nothing that it says by WebSocket overtakes that.
+    // Nothing that it says by WebSocket overtakes what it has said by polling.
     void (connection === undefined ? enter() : meter.whenNext(connection).then(enter));
   });
 
