@@ -106,7 +106,7 @@ it("measures guards that let pass what may, and refuse the rest", async () => {
   const thousand = saying(...Array.from({ length: 1_000 }, () => parcel));
   for (let batch = 0; batch < 20; batch += 1) expect(passes("rate", thousand, speaker)).toBe(true);
   const refused: Readonly<Record<GuardName, boolean>> = {
-    arrival: passes("arrival", { ...fine, read: Buffer.alloc(1_000_000) }),
+    arrival: passes("arrival", { ...fine, read: Buffer.alloc(5_000_000) }),
     session: passes("session", fine, guards.connect(Date.now() - 1)),
     rate: passes("rate", fine, speaker),
     shape: passes("shape", saying(reserved)),
