@@ -54,6 +54,12 @@ export class Speaker {
     return this.#webSocket.isPaused;
   }
 
+  /** Its connection is gone. */
+  leave(): void {
+    Object.assign(this.socket.conn, { readyState: "closed" });
+    this.socket.conn.emit("close", "transport close");
+  }
+
   /** The message arrives, up to where the hub looks into it. */
   say({ read, packet }: Message): void {
     for (let at = 0; read !== undefined && at < read.length; at += pieceBytes) {

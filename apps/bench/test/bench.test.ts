@@ -102,11 +102,11 @@ it("measures guards that let pass what may, and refuse the rest", async () => {
   expect(guardNames.filter((name) => passes(name))).toEqual(guardNames);
 
   const reserved = { ...parcel, customer: JSON.parse('{ "__proto__": {} }') };
-  const speaker = guards.connect();
+  const [speaker, loud] = [guards.connect(), guards.connect()];
   const thousand = saying(...Array.from({ length: 1_000 }, () => parcel));
   for (let batch = 0; batch < 20; batch += 1) expect(passes("rate", thousand, speaker)).toBe(true);
   const refused: Readonly<Record<GuardName, boolean>> = {
-    arrival: passes("arrival", { ...fine, read: Buffer.alloc(5_000_000) }),
+    arrival: passes("arrival", { ...fine, read: Buffer.alloc(5_000_000) }, loud),
     session: passes("session", fine, guards.connect(Date.now() - 1)),
     rate: passes("rate", fine, speaker),
     shape: passes("shape", saying(reserved)),
@@ -115,6 +115,7 @@ it("measures guards that let pass what may, and refuse the rest", async () => {
   };
   expect(guardNames.filter((name) => refused[name])).toEqual([]);
   guards.commit();
+  loud.leave();
 });
 
 it("measures what guards cost, by themselves and in a hub that lets nobody in without a token", async () => {
