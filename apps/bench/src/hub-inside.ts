@@ -6,7 +6,7 @@ export { admit } from "../../../packages/hub-core/src/admit.ts";
 // @boundaries-ignore measured by itself
 export type { HubSocket } from "../../../packages/hub-core/src/audience.ts";
 // @boundaries-ignore measured by itself
-export { unsentBytes } from "../../../packages/hub-core/src/connection.ts";
+export { pieceBytes, unsentBytes } from "../../../packages/hub-core/src/connection.ts";
 // @boundaries-ignore measured by itself
 export { Holds } from "../../../packages/hub-core/src/holds.ts";
 // @boundaries-ignore measured by itself

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { type Identity, uuidv7Source } from "@orrery/contracts";
 import type { Parcel } from "@orrery/contracts/parcels";
-import type { HubSocket, Session } from "./hub-inside.ts";
+import { type HubSocket, pieceBytes, type Session } from "./hub-inside.ts";
 
 /** What a satellite says in one message. */
 export interface Message {
@@ -17,8 +17,6 @@ export interface Message {
 }
 
 const nextId = uuidv7Source();
-/** What the hub takes of a read at once. */
-const pieceBytes = 2_048;
 
 /** Messages that come with one read of the system, each with its events: one in the plain form, more in the batched one. */
 export function readOf(contents: readonly (readonly Parcel[])[]): readonly Message[] {

@@ -98,7 +98,7 @@ export interface Arrivals {
 }
 
 /** What is handed on before the hub looks whether it may go on: a few events, or 300 of the smallest frames that there are. */
-const pieceBytes = 2_048;
+export const pieceBytes = 2_048;
 
 /**
  * Tells of all that a WebSocket brings, and hands it on bit by bit, where `ws` by itself takes all that was read, which may be

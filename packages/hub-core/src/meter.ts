@@ -13,6 +13,7 @@ import {
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
+import { restMs } from "./rest.ts";
 
 /** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
 const messagesPerEvent = 2;
@@ -24,14 +25,10 @@ const refusalCost = 0.25;
 /** What one more HTTP request of long polling counts as, whatever is in it: 150 µs of the hub. Messages. */
 const postMessages = 8;
 /**
- * What the hub does for one connection before others have their turn. An event passes through some eight turns of the event loop
+ * What the hub does for one connection before others have their turn (`rest.ts`). An event passes through some eight turns of the event loop
  * from one satellite to the other. Milliseconds.
  */
 const turnMs = 0.25;
-/** So many times as long as its turn a connection then waits: nobody has more than a fifth of the hub's time, however little it may do. */
-const restPerTurn = 4;
-/** But no longer: where the machine or the process stood still, that was not the connection's doing. Milliseconds. */
-const mostRestMs = 250;
 
 /** A rate, for each connection, and for each satellite with all its connections. */
 interface Gauge {
@@ -160,7 +157,7 @@ export class Meter {
     const load = this.#loads.get(connection) ?? { bytes: 0, whenLess: [] };
     this.#loads.set(connection, load);
     load.bytes += bytes;
-    this.hold(connection);
+    if (load.bytes > this.#limits.inFlightBytes) this.hold(connection);
     return () => {
       load.bytes -= bytes;
       if (load.bytes <= this.#limits.inFlightBytes) for (const wake of load.whenLess.splice(0)) wake();
@@ -202,7 +199,7 @@ export class Meter {
   /** The hub was at what the connection brought for so long. */
   #worked(connection: Connection, ms: number): void {
     if (ms < turnMs) return;
-    this.#restsUntilMs.set(connection, this.#nowMs() + Math.min(restPerTurn * ms, mostRestMs));
+    this.#restsUntilMs.set(connection, this.#nowMs() + restMs(ms));
     this.hold(connection);
   }
 

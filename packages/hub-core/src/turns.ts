@@ -1,18 +1,16 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import pLimit from "p-limit";
+import { restMs } from "./rest.ts";
 
 /** Pages that are on their way to satellites at once, over all: a page is some 250 KB, and up to 4 MB. */
 const turns = 32;
 /** What takes longer, because the satellite reads slowly, keeps nobody waiting. Milliseconds. */
 const turnMs = 1_000;
-/** While events pass live the next page waits so many times as long as the last one kept the hub at work: some 1 to 5 ms. */
-const restPerPage = 4;
-/** But no longer: where the machine or the process stood still, that was not the page's doing. Milliseconds. */
-const mostRestMs = 250;
 
 /**
  * Lets satellites that catch up have their pages, so many on their way at once and in the order of asking: a crowd that comes
- * back is served bit by bit. Between any two pages the event loop turns, and while events pass live these have most of the time.
+ * back is served bit by bit. Between any two pages the event loop turns, and while events pass live a page, 1 to 5 ms of work, is
+ * followed by a rest.
  */
 export class Turns {
   readonly #turns = pLimit(turns);
@@ -50,7 +48,7 @@ export class Turns {
         // What is sent goes to the sockets at the end of this turn, and to the system at the end of the next one.
         await nextTurn();
         await nextTurn();
-        this.#restMs = Math.min(restPerPage * (performance.now() - beganMs), mostRestMs);
+        this.#restMs = restMs(performance.now() - beganMs);
       });
     });
   }
