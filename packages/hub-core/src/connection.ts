@@ -97,8 +97,8 @@ export interface Arrivals {
   readonly onPing: () => void;
 }
 
-/** What is handed on before the hub looks whether it may go on: a few events, or 300 of the smallest frames that there are. */
-export const pieceBytes = 2_048;
+/** What is handed on before the hub looks whether it may go on: a few events, or 150 of the smallest frames that there are. */
+export const pieceBytes = 1_024;
 
 /**
  * Tells of all that a WebSocket brings, and hands it on bit by bit, where `ws` by itself takes all that was read, which may be

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type ErrorBody, errorBody, nameOf } from "@orrery/contracts";
 import type { HubSocket } from "./audience.ts";
 import {
@@ -29,6 +30,8 @@ const postMessages = 8;
  * from one satellite to the other. Milliseconds.
  */
 const turnMs = 0.25;
+/** Who is the only one that has said anything for so long has nobody to wait for. Milliseconds. */
+const aloneMs = 100;
 
 /** A rate, for each connection, and for each satellite with all its connections. */
 interface Gauge {
@@ -61,6 +64,8 @@ export class Meter {
   readonly #stoppedUntilMs = new WeakMap<Connection, number>();
   /** Of those that had their turn: when the next one is. */
   readonly #restsUntilMs = new WeakMap<Connection, number>();
+  /** Who has said something last, and when somebody else did. */
+  #last: { readonly connection: Connection; readonly otherMs: number } | undefined;
 
   /** `nowMs`: a clock that is never set back. */
   constructor(limits: Limits, logger: Logger, nowMs = () => performance.now()) {
@@ -193,14 +198,20 @@ export class Meter {
 
   #read(connection: Connection, bytes: number): void {
     const nowMs = this.#nowMs();
+    if (connection !== this.#last?.connection) this.#last = { connection, otherMs: nowMs };
     if (this.#bytes.take(connection, bytes, nowMs)) this.#stop(connection, undefined, nowMs);
   }
 
-  /** The hub was at what the connection brought for so long. */
+  /** The hub was at what the connection brought for so long: others have their turn, and, where there are any, their time. */
   #worked(connection: Connection, ms: number): void {
     if (ms < turnMs) return;
-    this.#restsUntilMs.set(connection, this.#nowMs() + restMs(ms));
-    this.hold(connection);
+    const nowMs = this.#nowMs();
+    const isAlone = connection === this.#last?.connection && nowMs - this.#last.otherMs > aloneMs;
+    if (!isAlone) this.#restsUntilMs.set(connection, nowMs + restMs(ms));
+    holdBack(connection, async () => {
+      await nextTurn();
+      await this.whenFree(connection);
+    });
   }
 
   #message(connection: Connection, isRequest = false): void {

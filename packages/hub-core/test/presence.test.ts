@@ -402,7 +402,7 @@ it("who asks for page after page and does not read them has one waiting, and get
   const hubEnd = hubEndOf(hub, "asker");
   let asked = 0;
   hubEnd.onAny(() => (asked += 1));
-  // Some 70 in one piece of what is handed on, so that the hub has these before it knows that none is read.
+  // Some 35 in one piece of what is handed on, so that the hub has these before it knows that none is read.
   const count = 1_000;
   asker.sendTogether(Array.from({ length: count }, (_, n) => `42/house,${n}["hub:who",{}]`));
   let mostHeld = 0;
@@ -411,7 +411,7 @@ it("who asks for page after page and does not read them has one waiting, and get
     mostHeld = Math.max(mostHeld, heldBytes(hubEnd));
     if (asked !== before) [sinceMs, before] = [performance.now(), asked];
   }
-  expect(asked).toBeGreaterThan(50);
+  expect(asked).toBeGreaterThan(30);
   expect(asked).toBeLessThan(count);
   expect(mostHeld).toBeGreaterThan(limits.unsentBytes);
   expect(mostHeld).toBeLessThan(10 * limits.unsentBytes);
