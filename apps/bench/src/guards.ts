@@ -59,9 +59,8 @@ export class Guards {
       ),
     /** Not too much of it is on its way to disk, and it reads its receipts. */
     load: (speaker, { dataBytes }) => {
-      const { conn } = speaker.socket;
-      this.#onTheirWay.push(this.#meter.carry(conn, dataBytes));
-      return !speaker.isHeldBack && unsentBytes(conn) <= limits.unsentBytes;
+      this.#onTheirWay.push(this.#meter.carry(speaker.socket, dataBytes));
+      return !speaker.isHeldBack && unsentBytes(speaker.socket.conn) <= limits.unsentBytes;
     },
   };
 

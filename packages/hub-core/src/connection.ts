@@ -89,7 +89,9 @@ export const isPolling = (connection: Connection): boolean =>
 
 /** What a WebSocket brings, long before it is a message, if it ever is one. */
 export interface Arrivals {
-  /** So many bytes that the system has read are handed on next. */
+  /** Whether what the system has read may be handed on; if not, the connection is held back, and it comes again. */
+  readonly mayBegin: () => boolean;
+  /** So many bytes of it are handed on next. */
   readonly onBytes: (bytes: number) => void;
   /** So long the hub has been at what came with one read, and more of it waits. Milliseconds. */
   readonly onWork: (ms: number) => void;
@@ -108,7 +110,7 @@ export const pieceBytes = 1_024;
 export function watchSocket(
   connection: Connection,
   mostUnsent: number,
-  { onBytes, onWork, onPing }: Arrivals,
+  { mayBegin, onBytes, onWork, onPing }: Arrivals,
 ): void {
   const watch = ({ socket }: Insides["transport"]) => {
     if (socket === undefined) return;
@@ -116,6 +118,10 @@ export function watchSocket(
     const write = receiver.write.bind(receiver) as (bytes: Buffer) => boolean;
     let beganMs: number | undefined;
     receiver.write = (bytes: Buffer) => {
+      if (beganMs === undefined && !mayBegin()) {
+        tcp.unshift(bytes);
+        return true;
+      }
       const piece = bytes.subarray(0, pieceBytes);
       const isAll = piece.length === bytes.length;
       if (isAll) beganMs = undefined;

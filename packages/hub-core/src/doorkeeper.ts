@@ -1,11 +1,12 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
-import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ErrorBody } from "@orrery/contracts";
 import pLimit from "p-limit";
 import type { Server } from "socket.io";
 import { addressOf } from "./address.ts";
 import { type Connection, idOf } from "./connection.ts";
 import type { Door } from "./door.ts";
+import { whenIdle } from "./idle.ts";
 import type { Meter } from "./meter.ts";
 import { type Refusal, refuseUpgrade } from "./upgrade.ts";
 
@@ -13,7 +14,10 @@ interface EngineRequest extends IncomingMessage {
   readonly _query: Readonly<Record<string, string | undefined>>;
 }
 
-/** Between two handshakes, each of 0.6 to 2 ms, others are served. So long at most, where fewer than that may come. Milliseconds. */
+/**
+ * Between two handshakes, each of 0.6 to 5 ms, the hub has to have so much time to spare at most, where more than that may come.
+ * Milliseconds.
+ */
 const mostGapMs = 5;
 
 /**
@@ -70,7 +74,7 @@ export function keepDoor(
     const enter = () =>
       oneByOne(() => {
         next();
-        return gapMs < 1 ? nextTurn() : pause(gapMs); // Node's timers know no less
+        return gapMs < 1 ? nextTurn() : whenIdle(gapMs); // Node's timers know no less
       });
     // Nothing that it says by WebSocket overtakes what it has said by polling.
     void (connection === undefined ? enter() : meter.whenNext(connection).then(enter));

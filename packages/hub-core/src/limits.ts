@@ -43,11 +43,15 @@ export interface Limits extends WireLimits {
   readonly bytesPerSecond: number;
   /** So many bytes at once, after a rest. */
   readonly bytesAtOnce: number;
+  /** The same for all connections of one satellite together, and at once twice as many as one connection. Per second. */
+  readonly bytesPerSecondPerSatellite: number;
   /**
    * Data of one connection's events that have no receipt yet; past it nothing more is taken from it until some have. A message
    * that is larger passes alone. Bytes.
    */
   readonly inFlightBytes: number;
+  /** The same for all connections of one satellite together. Bytes. */
+  readonly inFlightBytesPerSatellite: number;
   /** Rooms in one `hub:listen` or handshake. */
   readonly listenRooms: number;
   /** A room's name that is asked for, its prefix and all. Characters, as JavaScript counts them. */
@@ -131,7 +135,9 @@ export const defaultLimits: Limits = {
   debtEvents: 200, // plain clients have so much on its way when they are told
   bytesPerSecond: 4_194_304, // 5,000 events of 800 bytes; a message of the largest size takes the hub 20 ms
   bytesAtOnce: 4_194_304,
+  bytesPerSecondPerSatellite: 4_194_304, // 10,000 events of 400 bytes: what the disk writes of one, all others wait for
   inFlightBytes: 131_072, // 450 events of 280 bytes: at 20,000 a second they wait 22 ms, and a commit takes 3 to 10
+  inFlightBytesPerSatellite: 524_288, // four connections that each have all that they may
   listenRooms: 100,
   roomLength: 128, // as an event's id; a satellite's own room has 97 at most
   followers: 100,

@@ -12,9 +12,10 @@ import {
   whenOver,
 } from "./connection.ts";
 import type { Limits } from "./limits.ts";
+import { Loads } from "./loads.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
-import { restMs } from "./rest.ts";
+import { mostWorkMs, share } from "./share.ts";
 
 /** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
 const messagesPerEvent = 2;
@@ -26,8 +27,8 @@ const refusalCost = 0.25;
 /** What one more HTTP request of long polling counts as, whatever is in it: 150 µs of the hub. Messages. */
 const postMessages = 8;
 /**
- * What the hub does for one connection before others have their turn (`rest.ts`). An event passes through some eight turns of the event loop
- * from one satellite to the other. Milliseconds.
+ * What the hub does for one connection before others have their turn. An event passes through some eight turns of the event loop from
+ * one satellite to the other. Milliseconds.
  */
 const turnMs = 0.25;
 /** Who is the only one that has said anything for so long has nobody to wait for. Milliseconds. */
@@ -36,14 +37,11 @@ const aloneMs = 100;
 /** A rate, for each connection, and for each satellite with all its connections. */
 interface Gauge {
   readonly ofConnection: Rates<Connection>;
-  readonly ofSatellite: Rates<string>;
+  readonly ofSatellite: Rates<Owner>;
 }
 
-/** What of one connection waits for receipts. */
-interface Load {
-  bytes: number;
-  whenLess: (() => void)[];
-}
+/** A satellite with all its connections, or a connection that has said nothing yet as one. */
+type Owner = string | Connection;
 
 /**
  * Counts what connections and satellites say. Who has nothing left of its rate is refused, with the time to wait; who goes on
@@ -56,16 +54,21 @@ export class Meter {
   readonly #events: Gauge;
   readonly #requests: Gauge;
   readonly #messages: Rates<Connection>;
-  readonly #bytes: Rates<Connection>;
+  readonly #bytes: Gauge;
+  /** Milliseconds of the hub's. */
+  readonly #time = new Rates<Owner>({ perSecond: 1_000 * share, atOnce: turnMs, debt: 0 });
   readonly #satellites = new WeakMap<HubSocket, string>();
-  readonly #loads = new WeakMap<Connection, Load>();
+  readonly #owners = new WeakMap<Connection, string>();
+  /** What waits for receipts. */
+  readonly #loads: Loads<Connection>;
+  readonly #loadsOfSatellites: Loads<Owner>;
   /** Of long polling: what is not dealt with yet of what a request has brought. */
   readonly #requestsAtWork = new WeakMap<Connection, Promise<void>>();
   readonly #stoppedUntilMs = new WeakMap<Connection, number>();
   /** Of those that had their turn: when the next one is. */
   readonly #restsUntilMs = new WeakMap<Connection, number>();
   /** Who has said something last, and when somebody else did. */
-  #last: { readonly connection: Connection; readonly otherMs: number } | undefined;
+  #last: { readonly owner: Owner; readonly otherMs: number } | undefined;
 
   /** `nowMs`: a clock that is never set back. */
   constructor(limits: Limits, logger: Logger, nowMs = () => performance.now()) {
@@ -89,7 +92,9 @@ export class Meter {
       atOnce: messagesPerEvent * limits.eventsAtOnce,
       debt: 0,
     });
-    this.#bytes = new Rates({ perSecond: limits.bytesPerSecond, atOnce: limits.bytesAtOnce, debt: 0 });
+    this.#bytes = gaugeOf(limits.bytesPerSecond, limits.bytesPerSecondPerSatellite, limits.bytesAtOnce, 0);
+    this.#loads = new Loads(limits.inFlightBytes);
+    this.#loadsOfSatellites = new Loads(limits.inFlightBytesPerSatellite);
   }
 
   /** Counts all that the connection carries, from now on. */
@@ -100,6 +105,7 @@ export class Meter {
       this.#message(connection, typeof data === "string" && data.startsWith("0"));
     });
     watchSocket(connection, this.#limits.unsentBytes, {
+      mayBegin: () => this.#mayBegin(connection),
       onBytes: (bytes) => this.#read(connection, bytes),
       onWork: (ms) => this.#worked(connection, ms),
       onPing: () => this.#message(connection),
@@ -116,14 +122,17 @@ export class Meter {
       this.#events.ofConnection.forget(connection);
       this.#requests.ofConnection.forget(connection);
       this.#messages.forget(connection);
-      this.#bytes.forget(connection);
+      this.#bytes.ofConnection.forget(connection);
+      this.#bytes.ofSatellite.forget(connection);
+      this.#time.forget(connection);
     });
   }
 
   /** Counts one more HTTP request for a connection that polls. */
   posted(connection: Connection): void {
     const nowMs = this.#nowMs();
-    if (this.#messages.take(connection, postMessages, nowMs)) this.#stop(connection, undefined, nowMs);
+    if (this.#messages.take(connection, postMessages, nowMs))
+      this.#stop(connection, this.#ownerOf(connection), nowMs);
   }
 
   /** Resolves when all that the connection's last request has brought is dealt with, and it may be listened to; or when it is gone. */
@@ -158,24 +167,21 @@ export class Meter {
   }
 
   /** So many bytes of events are on their way to disk until what it returns is called. */
-  carry(connection: Connection, bytes: number): () => void {
-    const load = this.#loads.get(connection) ?? { bytes: 0, whenLess: [] };
-    this.#loads.set(connection, load);
-    load.bytes += bytes;
-    if (load.bytes > this.#limits.inFlightBytes) this.hold(connection);
+  carry(socket: HubSocket, bytes: number): () => void {
+    const { conn } = socket;
+    const satellite = this.#satelliteOf(socket);
+    this.#loads.add(conn, bytes);
+    this.#loadsOfSatellites.add(satellite, bytes);
+    if (this.#isLoaded(conn)) this.hold(conn);
     return () => {
-      load.bytes -= bytes;
-      if (load.bytes <= this.#limits.inFlightBytes) for (const wake of load.whenLess.splice(0)) wake();
+      this.#loads.remove(conn, bytes);
+      this.#loadsOfSatellites.remove(satellite, bytes);
     };
   }
 
   /** Whether nothing more is to be taken from the connection now. */
   isHeld(connection: Connection): boolean {
-    return (
-      this.#waitMs(connection) > 0 ||
-      this.#inFlight(connection) > this.#limits.inFlightBytes ||
-      this.#isUnread(connection)
-    );
+    return this.#waitMs(connection) > 0 || this.#isLoaded(connection) || this.#isUnread(connection);
   }
 
   /** Takes nothing more from the connection until it may go on, where it may not now. */
@@ -187,10 +193,8 @@ export class Meter {
   async whenFree(connection: Connection): Promise<void> {
     while (connection.readyState !== "closed") {
       const waitMs = this.#waitMs(connection);
-      const load = this.#loads.get(connection);
       if (waitMs > 0) await whenOver(connection, waitMs);
-      else if (load !== undefined && load.bytes > this.#limits.inFlightBytes)
-        await new Promise<void>((resolve) => load.whenLess.push(resolve));
+      else if (this.#isLoaded(connection)) await this.#whenLoadedLess(connection);
       else if (this.#isUnread(connection)) await whenDrained(connection);
       else return;
     }
@@ -198,27 +202,45 @@ export class Meter {
 
   #read(connection: Connection, bytes: number): void {
     const nowMs = this.#nowMs();
-    if (connection !== this.#last?.connection) this.#last = { connection, otherMs: nowMs };
-    if (this.#bytes.take(connection, bytes, nowMs)) this.#stop(connection, undefined, nowMs);
+    const owner = this.#ownerOf(connection);
+    if (owner !== this.#last?.owner) this.#last = { owner, otherMs: nowMs };
+    this.#take(this.#bytes, connection, owner, bytes, nowMs);
+  }
+
+  /** While a satellite has had its share, each of its connections waits for its turn. */
+  #mayBegin(connection: Connection): boolean {
+    if (this.#restsUntilMs.delete(connection)) return true; // it has waited
+    const nowMs = this.#nowMs();
+    if (this.#time.stopMs(this.#ownerOf(connection), nowMs) === 0) return true;
+    this.#rest(connection, turnMs, nowMs);
+    this.hold(connection);
+    return false;
   }
 
   /** The hub was at what the connection brought for so long: others have their turn, and, where there are any, their time. */
   #worked(connection: Connection, ms: number): void {
     if (ms < turnMs) return;
     const nowMs = this.#nowMs();
-    const isAlone = connection === this.#last?.connection && nowMs - this.#last.otherMs > aloneMs;
-    if (!isAlone) this.#restsUntilMs.set(connection, nowMs + restMs(ms));
+    const isAlone = this.#ownerOf(connection) === this.#last?.owner && nowMs - this.#last.otherMs > aloneMs;
+    if (!isAlone) this.#rest(connection, Math.min(ms, mostWorkMs), nowMs);
     holdBack(connection, async () => {
       await nextTurn();
       await this.whenFree(connection);
     });
   }
 
+  /** Takes so much of its satellite's time. Its connections rest one after the other. */
+  #rest(connection: Connection, workMs: number, nowMs: number): void {
+    const owner = this.#ownerOf(connection);
+    this.#time.take(owner, workMs, nowMs);
+    this.#restsUntilMs.set(connection, nowMs + Math.min(this.#time.stopMs(owner, nowMs), this.#mostStopMs));
+  }
+
   #message(connection: Connection, isRequest = false): void {
     const nowMs = this.#nowMs();
     let isDeep = this.#messages.take(connection, 1, nowMs);
     if (isRequest) isDeep = this.#requests.ofConnection.take(connection, 1, nowMs) || isDeep;
-    if (isDeep) this.#stop(connection, undefined, nowMs);
+    if (isDeep) this.#stop(connection, this.#ownerOf(connection), nowMs);
   }
 
   #refusal(gauge: Gauge, socket: HubSocket, tokens: number): ErrorBody | undefined {
@@ -233,25 +255,28 @@ export class Meter {
       : errorBody("RATE_LIMITED", undefined, waitMsOf(gauge, conn, satellite, nowMs));
   }
 
-  #take(gauge: Gauge, connection: Connection, satellite: string, tokens: number, nowMs: number): void {
+  #take(gauge: Gauge, connection: Connection, owner: Owner, tokens: number, nowMs: number): void {
     const isDeep = gauge.ofConnection.take(connection, tokens, nowMs);
-    const isDeepTogether = gauge.ofSatellite.take(satellite, tokens, nowMs);
-    if (isDeep || isDeepTogether) this.#stop(connection, satellite, nowMs);
+    const isDeepTogether = gauge.ofSatellite.take(owner, tokens, nowMs);
+    if (isDeep || isDeepTogether) this.#stop(connection, owner, nowMs);
   }
 
   /** Does not listen, for a while, to a connection that is too deep in debt, by itself or with its satellite's others. */
-  #stop(connection: Connection, satellite: string | undefined, nowMs: number): void {
-    let ms = Math.max(this.#bytes.stopMs(connection, nowMs), this.#messages.stopMs(connection, nowMs));
-    for (const { ofConnection, ofSatellite } of [this.#events, this.#requests]) {
-      ms = Math.max(ms, ofConnection.stopMs(connection, nowMs));
-      if (satellite !== undefined) ms = Math.max(ms, ofSatellite.stopMs(satellite, nowMs));
-    }
+  #stop(connection: Connection, owner: Owner, nowMs: number): void {
+    let ms = this.#messages.stopMs(connection, nowMs);
+    for (const { ofConnection, ofSatellite } of [this.#events, this.#requests, this.#bytes])
+      ms = Math.max(ms, ofConnection.stopMs(connection, nowMs), ofSatellite.stopMs(owner, nowMs));
     if (!this.#stoppedUntilMs.has(connection)) {
+      const satellite = typeof owner === "string" ? owner : undefined;
       this.#logger.warn({ satellite, address: connection.remoteAddress, ms }, "a connection says too much");
     }
-    // A connection that is not listened to for long would be taken for dead.
-    this.#stoppedUntilMs.set(connection, nowMs + Math.min(ms, this.#limits.pingTimeoutMs / 2));
+    this.#stoppedUntilMs.set(connection, nowMs + Math.min(ms, this.#mostStopMs));
     this.hold(connection);
+  }
+
+  /** A connection that is not listened to for long would be taken for dead. */
+  get #mostStopMs(): number {
+    return this.#limits.pingTimeoutMs / 2;
   }
 
   /** Until it has its next turn, and is stopped no more. */
@@ -266,6 +291,7 @@ export class Meter {
     if (known !== undefined) return known;
     const satellite = `${socket.nsp.name} ${nameOf(socket.data.identity)}`;
     this.#satellites.set(socket, satellite);
+    this.#owners.set(socket.conn, satellite);
     return satellite;
   }
 
@@ -274,8 +300,17 @@ export class Meter {
     return !isPolling(connection) && unsentBytes(connection) > this.#limits.unsentBytes;
   }
 
-  #inFlight(connection: Connection): number {
-    return this.#loads.get(connection)?.bytes ?? 0;
+  #isLoaded(connection: Connection): boolean {
+    return this.#loads.isTooMuch(connection) || this.#loadsOfSatellites.isTooMuch(this.#ownerOf(connection));
+  }
+
+  async #whenLoadedLess(connection: Connection): Promise<void> {
+    await this.#loads.whenLess(connection);
+    await this.#loadsOfSatellites.whenLess(this.#ownerOf(connection));
+  }
+
+  #ownerOf(connection: Connection): Owner {
+    return this.#owners.get(connection) ?? connection;
   }
 }
 

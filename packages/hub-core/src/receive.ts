@@ -101,7 +101,7 @@ async function settle(receiver: Receiver, socket: HubSocket, message: unknown): 
   const admitCounted = (entry: readonly unknown[], cause: string) => {
     const result = admitEntry(receiver, socket, entry, cause);
     meter.count(socket, 1);
-    if ("data" in result) arrivals.push(meter.carry(socket.conn, result.data.length));
+    if ("data" in result) arrivals.push(meter.carry(socket, result.data.length));
     return result;
   };
   try {
@@ -171,7 +171,7 @@ function emit(
     if (connection !== undefined && "code" in result) publisher.holds.release(connection, idOf(entry));
   });
   const bytes = admitted.reduce((sum, { data }) => sum + data.length, 0);
-  const arrive = meter.carry(socket.conn, bytes);
+  const arrive = meter.carry(socket, bytes);
   const answerAll = (published: readonly Receipt[]) => {
     arrive();
     const receipts = published.values();

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import pLimit from "p-limit";
-import { restMs } from "./rest.ts";
+import { restMs } from "./share.ts";
 
 /** Pages that are on their way to satellites at once, over all: a page is some 250 KB, and up to 4 MB. */
 const turns = 32;
