@@ -11,6 +11,7 @@ export const liftedRates = {
   eventsAtOnce: many,
   eventsPerSecondPerSatellite: many,
   bytesPerSecond: many,
+  bytesPerSecondPerSatellite: many,
   bytesAtOnce: many,
 } as const satisfies Partial<Limits>;
 

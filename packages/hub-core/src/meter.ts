@@ -209,9 +209,9 @@ export class Meter {
 
   /** While a satellite has had its share, each of its connections waits for its turn. */
   #mayBegin(connection: Connection): boolean {
-    if (this.#restsUntilMs.delete(connection)) return true; // it has waited
     const nowMs = this.#nowMs();
     if (this.#time.stopMs(this.#ownerOf(connection), nowMs) === 0) return true;
+    if (this.#restsUntilMs.delete(connection)) return true; // it has waited
     this.#rest(connection, turnMs, nowMs);
     this.hold(connection);
     return false;

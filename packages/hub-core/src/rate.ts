@@ -87,7 +87,8 @@ export class Rates<Key> {
   }
 
   stopMs(key: Key, nowMs: number): number {
-    return stopMs(this.#rate, this.#bucketOf(key, nowMs), nowMs);
+    const bucket = this.#buckets.get(key);
+    return bucket === undefined ? 0 : stopMs(this.#rate, bucket, nowMs);
   }
 
   forget(key: Key): void {

@@ -76,4 +76,5 @@ export const noRates = {
   eventsPerSecondPerSatellite: many,
   bytesPerSecond: many,
   bytesAtOnce: many,
+  bytesPerSecondPerSatellite: many,
 };
