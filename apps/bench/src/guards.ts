@@ -75,6 +75,7 @@ export class Guards {
     const session: Session = { issuedMs: Date.now(), expiresMs, graceMs: 0, revokedThroughMs: 0 };
     const speaker = new Speaker(owner, session);
     this.#meter.watch(speaker.socket.conn);
+    this.#meter.join(speaker.socket);
     return speaker;
   }
 

@@ -249,6 +249,7 @@ export function createHub({
     namespace.on("connection", (socket) => {
       const { identity, form } = socket.data;
       logger.debug({ ...identity, form }, "a satellite connected");
+      meter.join(socket);
       presence.connect(socket);
       socket.on("disconnect", (reason) => {
         presence.leave(socket);

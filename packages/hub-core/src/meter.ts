@@ -40,7 +40,7 @@ interface Gauge {
   readonly ofSatellite: Rates<Owner>;
 }
 
-/** A satellite with all its connections, or a connection that has said nothing yet as one. */
+/** A satellite with all its connections, or a connection of which it is not known yet whose it is. */
 type Owner = string | Connection;
 
 /**
@@ -57,6 +57,7 @@ export class Meter {
   readonly #bytes: Gauge;
   /** Milliseconds of the hub's. */
   readonly #time = new Rates<Owner>({ perSecond: 1_000 * share, atOnce: turnMs, debt: 0 });
+  /** Kept, since to make these names anew takes a third of all that the rate costs. */
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #owners = new WeakMap<Connection, string>();
   /** What waits for receipts. */
@@ -126,6 +127,13 @@ export class Meter {
       this.#bytes.ofSatellite.forget(connection);
       this.#time.forget(connection);
     });
+  }
+
+  /** From now on it is known whose connection it is: with its others it is one satellite of one contract. */
+  join(socket: HubSocket): void {
+    const satellite = `${socket.nsp.name} ${nameOf(socket.data.identity)}`;
+    this.#satellites.set(socket, satellite);
+    this.#owners.set(socket.conn, satellite);
   }
 
   /** Counts one more HTTP request for a connection that polls. */
@@ -285,14 +293,8 @@ export class Meter {
     return Math.max(restsUntilMs, this.#stoppedUntilMs.get(connection) ?? 0) - this.#nowMs();
   }
 
-  /** Of one contract. Kept, since to make it and to look it up anew takes a third of all that the rate costs. */
   #satelliteOf(socket: HubSocket): string {
-    const known = this.#satellites.get(socket);
-    if (known !== undefined) return known;
-    const satellite = `${socket.nsp.name} ${nameOf(socket.data.identity)}`;
-    this.#satellites.set(socket, satellite);
-    this.#owners.set(socket.conn, satellite);
-    return satellite;
+    return this.#satellites.get(socket) as string;
   }
 
   /** One that polls is asked nothing in between: it reads when it polls. */

@@ -162,23 +162,116 @@ it("nothing waits for a connection that is gone", async () => {
   await over;
 });
 
-it("a satellite is not listened to when it is too deep in debt with all its connections together", async () => {
-  const limits = { eventsPerSecondPerSatellite: 1, eventsAtOnce: 50, debtEvents: 5 };
-  await using hub = await startHub({ contracts, limits });
-  await using first = await connect(hub, { ...flooder, id: "first" });
-  await using second = await new RawClient(hub.url).join("/house", { ...flooder, id: "first" });
-  await using third = await connect(hub, { ...flooder, id: "third" });
-  const sayAll = (client: PlainClient) =>
-    Promise.all(Array.from({ length: 50 }, (_, n) => client.say("waved", { id: `${n}` })));
-  for (const client of [first, third]) {
-    for (const reply of await sayAll(client)) expect(reply).toMatchObject({ ok: true });
-  }
-  for (let n = 0; n < 100; n += 1) second.send(`42/house,${n}["waved",{"id":"${n}"}]`);
-  await second.until((frame) => frame.startsWith("43/house,99["));
+describe("all connections of a satellite together", () => {
   const isHeld = (connection: HubSocket) =>
     (connection.conn.transport as unknown as { readonly socket: WebSocket }).socket.isPaused;
-  const held = [...hub.hub.namespace(house).sockets.values()].map((one) => isHeld(one as HubSocket));
-  expect(held).toEqual([false, true, false]);
+  const socketsOf = (hub: Pick<TestHub, "hub">) =>
+    [...hub.hub.namespace(house).sockets.values()] as HubSocket[];
+  /** Which ones are not listened to, and not for their turn's sake, when there are some. */
+  async function heldForLong(hub: Pick<TestHub, "hub">): Promise<boolean[]> {
+    let [sinceMs, held] = [performance.now(), [false]];
+    while (!held.includes(true) || performance.now() - sinceMs < restMs) {
+      await turn();
+      const now = socketsOf(hub).map(isHeld);
+      if (now.join() !== held.join()) [sinceMs, held] = [performance.now(), now];
+    }
+    return held;
+  }
+  /** Two of one satellite and one of another, in this order. */
+  async function three(hub: { readonly url: string }) {
+    const join = (id: string) => new RawClient(hub.url).join("/house", { ...flooder, id });
+    const all = [await join("first"), await join("first"), await join("third")] as const;
+    return Object.assign(all, {
+      async [Symbol.asyncDispose]() {
+        for (const raw of all) await raw[Symbol.asyncDispose]();
+      },
+    });
+  }
+
+  it.each<[string, object, number]>([
+    ["events", { eventsPerSecondPerSatellite: 1, eventsAtOnce: 50, debtEvents: 5 }, 1],
+    ["bytes", { ...noRates, bytesPerSecondPerSatellite: 10_000, bytesAtOnce: 50_000 }, 1_000],
+  ])("are not listened to when they have said too many %s", async (_what, limits, length) => {
+    await using hub = await startHub({ contracts, limits });
+    await using all = await three(hub);
+    const [first, second, third] = all;
+    const say = (raw: RawClient, count: number) => {
+      for (let n = 0; n < count; n += 1) raw.send(`42/house,${n}["waved",{"id":"${"x".repeat(length)}"}]`);
+    };
+    for (const raw of [first, third]) {
+      say(raw, 49);
+      await raw.until((frame) => frame.startsWith("43/house,48["));
+      expect(raw.frames.filter((frame) => frame.includes('"ok":false'))).toEqual([]);
+    }
+    say(second, 1_000);
+    expect(await heldForLong(hub)).toEqual([false, true, false]);
+  });
+
+  it("have so much on its way to disk at most, and are read again when it is there", async () => {
+    await using hub = await startGated({ ...noRates, inFlightBytesPerSatellite: 20_000 });
+    await using all = await three(hub);
+    const [first, second, third] = all;
+    for (const raw of [first, third, second]) {
+      for (let n = 0; n < 15; n += 1) raw.send(said(n, filling.repeat(10)));
+    }
+    // The first one only where it had more to say then.
+    expect(await heldForLong(hub)).toEqual([expect.any(Boolean), true, false]);
+    hub.open();
+    for (const raw of [first, second, third]) {
+      await raw.until((frame) => frame.startsWith("43/house,14["));
+    }
+    while (socketsOf(hub).some(isHeld)) await turn();
+  });
+
+  it("have a fifth of the hub's time when others want some: one waits until the other's work is worked off", async () => {
+    await using hub = await startHub({ contracts, limits: noRates });
+    await using _other = await chatter(hub);
+    await using all = await three(hub);
+    const [first, second, third] = all;
+    const workMs = 40;
+    const begins = new Map<string, number>();
+    for (const socket of socketsOf(hub)) {
+      socket.onAny((_event, { id }) => {
+        begins.set(id, performance.now());
+        while (id === "work" && performance.now() - (begins.get(id) as number) < workMs);
+      });
+    }
+    // More of it waits when the first is dealt with.
+    first.sendTogether([said(0, "work"), ...Array.from({ length: 50 }, () => said(1, filling))]);
+    while (!begins.has("work")) await turn();
+    second.send(said(0, "second"));
+    third.send(said(0, "third"));
+    await second.until((frame) => frame.startsWith("43/house,0["));
+    const waitedMs = (id: string) => (begins.get(id) as number) - (begins.get("work") as number) - workMs;
+    expect(waitedMs("second")).toBeGreaterThan(3 * workMs);
+    expect(waitedMs("third")).toBeLessThan(2 * workMs);
+  });
+
+  it("take their turns one after the other", async () => {
+    await using hub = await startHub({ contracts, limits: noRates });
+    await using _other = await chatter(hub);
+    await using all = await three(hub);
+    const [first, second] = all;
+    const workMs = 5;
+    const begins: number[] = [];
+    for (const socket of socketsOf(hub)) {
+      socket.onAny(() => {
+        const beganMs = performance.now();
+        begins.push(beganMs);
+        while (performance.now() - beganMs < workMs);
+      });
+    }
+    const count = 15;
+    for (const raw of [first, second]) {
+      raw.sendTogether(Array.from({ length: count }, (_, n) => said(n, filling.repeat(20))));
+    }
+    for (const raw of [first, second]) {
+      await raw.until((frame) => frame.startsWith(`43/house,${count - 1}[`));
+    }
+    // Side by side they would take half as long.
+    const tookMs = (begins.at(-1) as number) - (begins[0] as number);
+    expect(tookMs).toBeGreaterThan(0.7 * 2 * count * 5 * workMs);
+  });
 });
 
 it("a flood of joins of namespaces, there or not, is held back", async () => {

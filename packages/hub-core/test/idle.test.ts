@@ -1,0 +1,36 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { whenIdle } from "../src/idle.ts";
+
+/** Keeps the event loop at work for so long. Milliseconds. */
+function beBusy(ms: number): void {
+  const untilMs = performance.now() + ms;
+  const work = () => {
+    const turnMs = performance.now() + 2;
+    while (performance.now() < turnMs);
+    if (performance.now() < untilMs) setImmediate(work);
+  };
+  work();
+}
+
+async function tookMs(wait: () => Promise<void>): Promise<number> {
+  const beganMs = performance.now();
+  await wait();
+  return performance.now() - beganMs;
+}
+
+it("waits so long where there is nothing to do", async () => {
+  expect(await tookMs(() => whenIdle(30))).toBeGreaterThan(25);
+});
+
+it("waits until there was nothing to do for so long in all", async () => {
+  beBusy(150);
+  expect(await tookMs(() => whenIdle(30))).toBeGreaterThan(150 + 20);
+});
+
+it("does not wait for ever", async () => {
+  beBusy(2_000);
+  const took = await tookMs(() => whenIdle(30));
+  expect(took).toBeGreaterThan(290);
+  expect(took).toBeLessThan(1_500);
+  await pause(0);
+});
