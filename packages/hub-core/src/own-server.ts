@@ -1,9 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { OrreryError } from "@orrery/contracts";
-import pLimit from "p-limit";
 import { networkOf } from "./address.ts";
 import type { Door } from "./door.ts";
 import type { Limits } from "./limits.ts";
@@ -65,20 +63,14 @@ const refuse: Parameters<typeof createServer>[1] = (_request, response) =>
 function guard(server: Server, door: Door, { connectionsPerAddress }: Limits): void {
   const most = socketsPerConnection * connectionsPerAddress + spareSockets;
   const sockets = new Tally();
-  const oneByOne = pLimit(1);
   const serving = server.listeners("connection");
   server.removeAllListeners("connection");
   server.on("connection", (socket: Socket) => {
     const address = networkOf(socket.remoteAddress ?? "");
     if (sockets.of(address) >= most) return void socket.destroy();
     socket.once("close", sockets.add(address));
-    socket.on("error", () => undefined); // nobody else listens yet
     if (door.isShut(address, performance.now())) return hold(socket);
-    // A crowd that comes in one turn of the event loop took 10 to 17 ms of it.
-    void oneByOne(() => {
-      if (!socket.destroyed) for (const serve of serving) serve.call(server, socket);
-      return nextTurn();
-    });
+    for (const serve of serving) serve.call(server, socket);
   });
 }
 
@@ -86,4 +78,5 @@ function guard(server: Server, door: Door, { connectionsPerAddress }: Limits): v
 function hold(socket: Socket): void {
   const timer = setTimeout(() => socket.destroy(), (0.5 + Math.random()) * holdMs);
   socket.once("close", () => clearTimeout(timer));
+  socket.on("error", () => undefined);
 }
