@@ -15,18 +15,20 @@ const isFlooded = (phase: Phase): boolean => phase === "first" || phase === "lat
 /** As apps/hub is started. */
 const flags = ["--min-semi-space-size=16", "--always-sparkplug"];
 
-/** Without one, as with one, what else the machine does makes a difference. */
-const none = "none";
-const kinds = [none, ...floodKinds] as const;
+interface Case {
+  readonly label: string;
+  /** Without one, as with one, what else the machine does makes a difference. */
+  readonly kind: FloodKind | undefined;
+  /** Of the one that floods. */
+  readonly connections: number;
+}
 
-/** Connections of the one that floods. */
-const connections: Readonly<Record<FloodKind, number>> = {
-  events: 1,
-  malformed: 1,
-  "big messages": 1,
-  requests: 1,
-  churn: 50,
-};
+const cases: readonly Case[] = [
+  { label: "none", kind: undefined, connections: 0 },
+  ...floodKinds.map((kind) => ({ label: kind, kind, connections: kind === "churn" ? 50 : 1 })),
+  { label: "events × 20", kind: "events", connections: 20 },
+  { label: "malformed × 20", kind: "malformed", connections: 20 },
+];
 
 interface Measurement {
   readonly p50: Readonly<Record<Phase, number>>;
@@ -44,12 +46,12 @@ export const floods: Question = {
 
   async answer(plan: Plan): Promise<readonly Row[]> {
     const three = { ...plan, rounds: Math.min(plan.rounds, 3) };
-    const measured = await takeTurns(kinds, three, (kind) => measure(plan, kind));
-    return kinds.map((kind, place) => rowOf(kind, measured[place] ?? []));
+    const measured = await takeTurns(cases, three, (one) => measure(plan, one));
+    return cases.map(({ label }, place) => rowOf(label, measured[place] ?? []));
   },
 };
 
-async function measure(plan: Plan, kind: FloodKind | typeof none): Promise<Measurement> {
+async function measure(plan: Plan, { kind, connections }: Case): Promise<Measurement> {
   await using arena = new Arena(plan);
   const directory = await arena.directory();
   // For those who ask for all that there was.
@@ -68,7 +70,7 @@ async function measure(plan: Plan, kind: FloodKind | typeof none): Promise<Measu
   const [p50, p99]: Partial<Record<Phase, number>>[] = [{}, {}];
   let flood = { sentPerSecond: 0, refusedPerSecond: 0, cpuShare: 0, peakBytes: 0 };
   for (const phase of phases) {
-    if (isFlooded(phase) && kind !== none) await flooders.ask("start", url, kind, connections[kind]);
+    if (isFlooded(phase) && kind !== undefined) await flooders.ask("start", url, kind, connections);
     await hub.ask("watchMemory");
     const [cpuBefore, startMs] = [await hub.ask("cpuMicros"), performance.now()];
     const { latencyMs } = await emitters.ask("steady", perSecond, lengthMs);
@@ -85,11 +87,11 @@ async function measure(plan: Plan, kind: FloodKind | typeof none): Promise<Measu
   return { p50, p99, ...flood } as Measurement;
 }
 
-function rowOf(kind: FloodKind | typeof none, measurements: readonly Measurement[]): Row {
+function rowOf(flood: string, measurements: readonly Measurement[]): Row {
   const ratioOf = (flooded: Phase, quiet: Phase) =>
     spreadOf(measurements.map(({ p99 }) => p99[flooded] / p99[quiet])).median.toFixed(1);
   return {
-    labels: { flood: kind },
+    labels: { flood },
     figures: figuresOf(measurements, {
       "p50 ms before": ({ p50 }) => p50.before,
       "p50 ms first": ({ p50 }) => p50.first,
@@ -105,7 +107,7 @@ function rowOf(kind: FloodKind | typeof none, measurements: readonly Measurement
       "hub peak MB": ({ peakBytes }) => peakBytes / 1e6,
     }),
     verdicts: [
-      `${kind}: p99 beside the first one is ${ratioOf("first", "before")} × that before, beside a later one ${ratioOf("later", "between")} × (goal 2)`,
+      `${flood}: p99 beside the first one is ${ratioOf("first", "before")} × that before, beside a later one ${ratioOf("later", "between")} × (goal 2)`,
     ],
   };
 }
