@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks"; // also where a browser's types are at hand
 import { setTimeout as pause } from "node:timers/promises";
 
 /** What has to wait until the hub has nothing else to do waits so many times as long at most. */

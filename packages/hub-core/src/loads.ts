@@ -13,11 +13,6 @@ export class Loads<Key> {
     this.#most = most;
   }
 
-  /** Of how many something is on its way. */
-  get size(): number {
-    return this.#loads.size;
-  }
-
   /** So much more, until `remove` is called with as much. */
   add(key: Key, bytes: number): void {
     const load = this.#loads.get(key);
