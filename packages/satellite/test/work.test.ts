@@ -376,7 +376,7 @@ describe("a claim", () => {
     await using vendor = satellite(hub, "vendor", "acme");
     await using driver = satellite(hub, "driver", "d1");
     let isBlocked = true;
-    const { done } = work(
+    const { done, working } = work(
       driver,
       () => {
         for (const untilMs = performance.now() + (isBlocked ? 250 : 0); performance.now() < untilMs; );
@@ -384,6 +384,7 @@ describe("a claim", () => {
       },
       { leaseMs: 100, capacity: 1, backoffMs: 0 },
     );
+    await working.ready(); // a group begins with what comes then
     await say(vendor, ["p-1", "p-2"]);
     await until(() => done.includes("p-2"));
     expect(done).toEqual(["p-1", "p-1", "p-2"]);
