@@ -54,8 +54,9 @@ export interface SqliteLogOptions {
 export async function openSqliteLog({ file, retention, maxBytes }: SqliteLogOptions): Promise<EventLog> {
   const faults = faultsOf(retention, maxBytes);
   if (faults.length > 0) throw new OrreryError("CONFIG_INVALID", { detail: faults.join(" ") });
-  const writer = startThread("writer");
-  const reader = startThread("reader");
+  const entry = await threadEntry();
+  const writer = startThread(entry, "writer");
+  const reader = startThread(entry, "reader");
   try {
     const opened = await writer.ask<Opened>({ file, retention, maxBytes } satisfies WriterOptions);
     await reader.ask({ file });
@@ -181,8 +182,14 @@ class SqliteLog implements EventLog {
   }
 }
 
-function startThread(part: "writer" | "reader"): Thread {
+const startThread = (entry: URL, part: "writer" | "reader"): Thread =>
+  new Thread(new Worker(entry, { workerData: part }));
+
+async function threadEntry(): Promise<URL> {
   const isSource = import.meta.url.endsWith(".ts");
-  const entry = new URL(isSource ? "./source-thread.mjs" : "./sqlite-thread.js", import.meta.url);
-  return new Thread(new Worker(entry, { workerData: part }));
+  if (!isSource) return new URL("./sqlite-thread.js", import.meta.url);
+  // Named like this, no bundler takes it along.
+  const { href } = new URL("./source-thread.mjs", import.meta.url);
+  const source = (await import(href)) as { readonly entryFromSource: () => Promise<URL> };
+  return source.entryFromSource();
 }
