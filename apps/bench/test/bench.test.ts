@@ -83,6 +83,8 @@ it("serves a satellite beside each kind of flood", async () => {
     "big messages",
     "requests",
     "churn",
+    "events × 20",
+    "malformed × 20",
   ]);
 }, 120_000);
 
