@@ -227,7 +227,7 @@ export class Meter {
 
   /** The hub was at what the connection brought for so long: others have their turn, and, where there are any, their time. */
   #worked(connection: Connection, ms: number): void {
-    if (ms < turnMs) return;
+    if (ms < turnMs || connection.readyState === "closed") return; // of one that is gone nothing is kept
     const nowMs = this.#nowMs();
     const isAlone = this.#ownerOf(connection) === this.#last?.owner && nowMs - this.#last.otherMs > aloneMs;
     if (!isAlone) this.#rest(connection, Math.min(ms, mostWorkMs), nowMs);
