@@ -119,14 +119,6 @@ export class Meter {
         return this.whenFree(connection);
       },
     );
-    connection.once("close", () => {
-      this.#events.ofConnection.forget(connection);
-      this.#requests.ofConnection.forget(connection);
-      this.#messages.forget(connection);
-      this.#bytes.ofConnection.forget(connection);
-      this.#bytes.ofSatellite.forget(connection);
-      this.#time.forget(connection);
-    });
   }
 
   /** From now on it is known whose connection it is: with its others it is one satellite of one contract. */
@@ -227,7 +219,7 @@ export class Meter {
 
   /** The hub was at what the connection brought for so long: others have their turn, and, where there are any, their time. */
   #worked(connection: Connection, ms: number): void {
-    if (ms < turnMs || connection.readyState === "closed") return; // of one that is gone nothing is kept
+    if (ms < turnMs) return;
     const nowMs = this.#nowMs();
     const isAlone = this.#ownerOf(connection) === this.#last?.owner && nowMs - this.#last.otherMs > aloneMs;
     if (!isAlone) this.#rest(connection, Math.min(ms, mostWorkMs), nowMs);

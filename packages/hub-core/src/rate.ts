@@ -59,50 +59,53 @@ const msUntil = (rate: Rate, bucket: Bucket, tokens: number, nowMs: number): num
 /** Among so few buckets none is looked for that can go. */
 const fewBuckets = 1_000;
 
-/** One rate for each of many, by whatever names them. Who has rested long enough has all of it, so nothing is kept of those. */
-export class Rates<Key> {
+/**
+ * One rate for each of many: by a name, of which nothing is kept when it has rested long enough to have all of its rate, or by an object,
+ * for as long as that is there.
+ */
+export class Rates<Key extends string | object> {
   readonly #rate: Rate;
-  readonly #buckets = new Map<Key, Bucket>();
+  readonly #ofNames = new Map<string, Bucket>();
+  readonly #ofObjects = new WeakMap<object, Bucket>();
   #sweepAt = fewBuckets;
 
   constructor(rate: Rate) {
     this.#rate = rate;
   }
 
-  /** Of how many something is kept. */
+  /** Of how many names something is kept. */
   get size(): number {
-    return this.#buckets.size;
+    return this.#ofNames.size;
   }
 
   /** Whether nothing more is to be taken now. */
   take(key: Key, tokens: number, nowMs: number): boolean {
-    const bucket = take(this.#rate, this.#bucketOf(key, nowMs), tokens, nowMs);
-    this.#buckets.set(key, bucket);
-    if (this.#buckets.size >= this.#sweepAt) this.#sweep(nowMs);
+    const bucket = take(this.#rate, this.#bucketOf(key) ?? fullBucket(this.#rate, nowMs), tokens, nowMs);
+    if (typeof key !== "string") this.#ofObjects.set(key, bucket);
+    else {
+      this.#ofNames.set(key, bucket);
+      if (this.#ofNames.size >= this.#sweepAt) this.#sweep(nowMs);
+    }
     return isDeep(this.#rate, bucket);
   }
 
   waitMs(key: Key, nowMs: number): number {
-    return waitMs(this.#rate, this.#bucketOf(key, nowMs), nowMs);
+    return waitMs(this.#rate, this.#bucketOf(key) ?? fullBucket(this.#rate, nowMs), nowMs);
   }
 
   stopMs(key: Key, nowMs: number): number {
-    const bucket = this.#buckets.get(key);
+    const bucket = this.#bucketOf(key);
     return bucket === undefined ? 0 : stopMs(this.#rate, bucket, nowMs);
   }
 
-  forget(key: Key): void {
-    this.#buckets.delete(key);
-  }
-
-  #bucketOf(key: Key, nowMs: number): Bucket {
-    return this.#buckets.get(key) ?? fullBucket(this.#rate, nowMs);
+  #bucketOf(key: Key): Bucket | undefined {
+    return typeof key === "string" ? this.#ofNames.get(key) : this.#ofObjects.get(key);
   }
 
   /** Only when there are twice as many, so that it costs little for each that comes. */
   #sweep(nowMs: number): void {
-    for (const [key, bucket] of this.#buckets)
-      if (tokensLeft(this.#rate, bucket, nowMs) >= this.#rate.atOnce) this.#buckets.delete(key);
-    this.#sweepAt = Math.max(fewBuckets, 2 * this.#buckets.size);
+    for (const [key, bucket] of this.#ofNames)
+      if (tokensLeft(this.#rate, bucket, nowMs) >= this.#rate.atOnce) this.#ofNames.delete(key);
+    this.#sweepAt = Math.max(fewBuckets, 2 * this.#ofNames.size);
   }
 }
