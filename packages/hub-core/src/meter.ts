@@ -4,6 +4,7 @@ import type { HubSocket } from "./audience.ts";
 import {
   type Connection,
   holdBack,
+  idOf,
   isPolling,
   unsentBytes,
   watchPolling,
@@ -37,11 +38,8 @@ const aloneMs = 100;
 /** A rate, for each connection, and for each satellite with all its connections. */
 interface Gauge {
   readonly ofConnection: Rates<Connection>;
-  readonly ofSatellite: Rates<Owner>;
+  readonly ofSatellite: Rates<string>;
 }
-
-/** A satellite with all its connections, or a connection of which it is not known yet whose it is. */
-type Owner = string | Connection;
 
 /**
  * Counts what connections and satellites say. Who has nothing left of its rate is refused, with the time to wait; who goes on
@@ -56,20 +54,20 @@ export class Meter {
   readonly #messages: Rates<Connection>;
   readonly #bytes: Gauge;
   /** Milliseconds of the hub's. */
-  readonly #time = new Rates<Owner>({ perSecond: 1_000 * share, atOnce: turnMs, debt: 0 });
+  readonly #time = new Rates<string>({ perSecond: 1_000 * share, atOnce: turnMs, debt: 0 });
   /** Kept, since to make these names anew takes a third of all that the rate costs. */
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #owners = new WeakMap<Connection, string>();
   /** What waits for receipts. */
   readonly #loads: Loads<Connection>;
-  readonly #loadsOfSatellites: Loads<Owner>;
+  readonly #loadsOfSatellites: Loads<string>;
   /** Of long polling: what is not dealt with yet of what a request has brought. */
   readonly #requestsAtWork = new WeakMap<Connection, Promise<void>>();
   readonly #stoppedUntilMs = new WeakMap<Connection, number>();
   /** Of those that had their turn: when the next one is. */
   readonly #restsUntilMs = new WeakMap<Connection, number>();
   /** Who has said something last, and when somebody else did. */
-  #last: { readonly owner: Owner; readonly otherMs: number } | undefined;
+  #last: { readonly owner: string; readonly otherMs: number } | undefined;
 
   /** `nowMs`: a clock that is never set back. */
   constructor(limits: Limits, logger: Logger, nowMs = () => performance.now()) {
@@ -255,19 +253,19 @@ export class Meter {
       : errorBody("RATE_LIMITED", undefined, waitMsOf(gauge, conn, satellite, nowMs));
   }
 
-  #take(gauge: Gauge, connection: Connection, owner: Owner, tokens: number, nowMs: number): void {
+  #take(gauge: Gauge, connection: Connection, owner: string, tokens: number, nowMs: number): void {
     const isDeep = gauge.ofConnection.take(connection, tokens, nowMs);
     const isDeepTogether = gauge.ofSatellite.take(owner, tokens, nowMs);
     if (isDeep || isDeepTogether) this.#stop(connection, owner, nowMs);
   }
 
   /** Does not listen, for a while, to a connection that is too deep in debt, by itself or with its satellite's others. */
-  #stop(connection: Connection, owner: Owner, nowMs: number): void {
+  #stop(connection: Connection, owner: string, nowMs: number): void {
     let ms = this.#messages.stopMs(connection, nowMs);
     for (const { ofConnection, ofSatellite } of [this.#events, this.#requests, this.#bytes])
       ms = Math.max(ms, ofConnection.stopMs(connection, nowMs), ofSatellite.stopMs(owner, nowMs));
     if (!this.#stoppedUntilMs.has(connection)) {
-      const satellite = typeof owner === "string" ? owner : undefined;
+      const satellite = this.#owners.get(connection);
       this.#logger.warn({ satellite, address: connection.remoteAddress, ms }, "a connection says too much");
     }
     this.#stoppedUntilMs.set(connection, nowMs + Math.min(ms, this.#mostStopMs));
@@ -303,8 +301,9 @@ export class Meter {
     await this.#loadsOfSatellites.whenLess(this.#ownerOf(connection));
   }
 
-  #ownerOf(connection: Connection): Owner {
-    return this.#owners.get(connection) ?? connection;
+  /** Its satellite; where it is not known yet whose it is, itself, by its name: nothing here keeps one that is gone. */
+  #ownerOf(connection: Connection): string {
+    return this.#owners.get(connection) ?? idOf(connection);
   }
 }
 

@@ -7,6 +7,7 @@ import { Meter } from "../src/meter.ts";
 /** One that polls: nothing of it has to be paused. */
 const polling = () =>
   Object.assign(new EventEmitter(), {
+    id: "polling",
     readyState: "open",
     transport: { name: "polling" },
     writeBuffer: [],
