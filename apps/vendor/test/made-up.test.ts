@@ -67,3 +67,7 @@ it("waits for what is further away than a timer reaches", async () => {
   stopping.abort();
   await expect(far).rejects.toMatchObject({ name: "AbortError" });
 });
+
+it("waits no more when told to stop, even for what is due", async () => {
+  await expect(waitUntilDue(() => 0, AbortSignal.abort())).rejects.toMatchObject({ name: "AbortError" });
+});
