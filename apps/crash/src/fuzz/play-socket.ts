@@ -125,16 +125,18 @@ class Visit {
     const { hearing } = this;
     const { seed, answerMs, tally } = this.#stand;
     const { identity, steps } = this.#session;
-    for (let step = steps; hearing.isConnected && !hearing.isTold && !hearing.isOver; step += 1) {
+    const isThere = () => hearing.isConnected && !hearing.isTold && !hearing.isOver;
+    for (let step = steps; isThere(); step += 1) {
       const lateMs = Date.now() - this.#standing.overMs;
       if (lateMs < -mostStayMs) return;
-      if (lateMs > answerMs) {
-        const late = { place: this.#place, name: "the connection", lateMs };
-        return tally.fault("served when its token was over, or revoked", late);
-      }
       const chance = chanceOf(seed, this.#place, step, "says");
       await this.#say(() => sayEvent(chance, { ...this.#about, identity }, step));
       await hearing.until(() => hearing.isTold, stayingMs);
+      // Only now: where the machine stood still, the hub had no time yet to say so, nor this process to hear it.
+      if (lateMs > answerMs && isThere()) {
+        const late = { place: this.#place, name: "the connection", lateMs };
+        return tally.fault("served when its token was over, or revoked", late);
+      }
     }
   }
 

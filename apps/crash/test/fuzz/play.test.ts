@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { errorBody } from "@orrery/contracts";
 import { bystander, revokedWithinMs, tokenGraceMs } from "../../src/fuzz/cast.ts";
 import { frameBytes, opcodes } from "../../src/fuzz/frames.ts";
 import { Issuer } from "../../src/fuzz/issuer.ts";
@@ -29,6 +30,9 @@ const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
 /** Its tokens were issued a minute ago. */
 const minuteOld = new Issuer(jwk, () => Date.now() - 60_000);
 
+/** Engine.IO's, with which the connection ends. */
+const goodbye = "1";
+
 /** What a hub tells upon a message with this ack id: Engine.IO packets. */
 type Telling = (ackId: string, revocations: Revocations) => readonly string[];
 
@@ -37,8 +41,11 @@ async function startHub(telling: (ackId: string) => readonly string[]) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
-    const tell = (text: string) =>
-      socket.write(frameBytes({ opcode: opcodes.text, payload: Buffer.from(text), isMasked: false }));
+    const tell = (text: string) => {
+      const payload = Buffer.from(text);
+      if (text === goodbye) socket.end();
+      else socket.write(frameBytes({ opcode: opcodes.text, payload, isMasked: false }));
+    };
     socket.on("error", () => undefined);
     socket.on("data", (bytes) => {
       const said = bytes.toString("latin1"); // attackers mask with zeros
@@ -136,8 +143,8 @@ describe("a visit finds", () => {
   it("a hub that says goodbye, and stays", async () => {
     const fault = "hub:close, and the connection went on";
     const body = { code: "HUB_CLOSING", message: "The hub is shutting down.", retryable: true };
-    const goodbye = `42/parcels,${JSON.stringify(["hub:close", body])}`;
-    expect(await found((ackId) => [...ok(ackId), goodbye])).toEqual([fault]);
+    const closing = `42/parcels,${JSON.stringify(["hub:close", body])}`;
+    expect(await found((ackId) => [...ok(ackId), closing])).toEqual([fault]);
   });
 
   it("a hub that lets in, or renews, with whatever it is shown", async () => {
@@ -163,11 +170,28 @@ describe("a visit finds", () => {
     expect(await found(revoking, { steps: 60 })).toEqual(["served when its token was over, or revoked"]);
   });
 
-  it("a hub that keeps the connection when token and grace are over, also where it answers nothing more", async () => {
-    const overSoon = new Issuer(jwk, () => Date.now() - 3_600_000 - tokenGraceMs + 2_000);
+  describe("a hub that keeps the connection when token and grace are over", () => {
+    /** A token that is over so soon, with its grace. */
+    const overIn = (ms: number) => new Issuer(jwk, () => Date.now() - 3_600_000 - tokenGraceMs + ms);
     const staying = { ends: "outstaying", steps: 1 } as const;
-    const fault = "served when its token was over, or revoked";
-    expect(await found(() => [], staying, overSoon)).toEqual([fault]);
-    expect(await found(() => [], staying)).toEqual([]); // an hour is not waited for
+
+    it("also where it answers nothing more", async () => {
+      const fault = "served when its token was over, or revoked";
+      expect(await found(() => [], staying, overIn(2_000))).toEqual([fault]);
+      expect(await found(() => [], staying)).toEqual([]); // an hour is not waited for
+    });
+
+    it("but not one that stood still, with all the machine, and then ends it", async () => {
+      const overMs = Date.now() + 2_000;
+      let told = 0;
+      const standing: Telling = () => {
+        told += 1;
+        if (told < 2) return [];
+        while (Date.now() < overMs + 500);
+        return [`42/parcels,${JSON.stringify(["hub:close", errorBody("TOKEN_EXPIRED")])}`, goodbye];
+      };
+      expect(await found(standing, staying, overIn(2_000))).toEqual([]);
+      expect(told).toBeGreaterThan(1);
+    });
   });
 });
