@@ -36,10 +36,14 @@ const insides = (connection: Connection) => connection as unknown as Insides;
 /** As its satellite has it, and names it in each request of long polling. */
 export const idOf = (connection: Connection): string => insides(connection).id;
 
-/** Bytes of text that wait for a connection that does not read, counted as if it were ASCII, without what the system has. */
+/** What a packet that waits takes beside its text: of 20,000 receipts, each had 490 bytes of heap with 123 of text (Node 20). */
+const packetBytes = 360;
+
+/** What waits for a connection that does not read takes, its text as if it were ASCII, without what the system has. */
 export function unsentBytes(connection: Connection): number {
-  let bytes = 0;
-  for (const { data } of insides(connection).writeBuffer) bytes += typeof data === "string" ? data.length : 0;
+  const { writeBuffer } = insides(connection);
+  let bytes = packetBytes * writeBuffer.length;
+  for (const { data } of writeBuffer) bytes += typeof data === "string" ? data.length : 0;
   return bytes;
 }
 

@@ -316,5 +316,5 @@ const waitMsOf = (
 
 const gaugeOf = (perSecond: number, perSecondOfSatellite: number, atOnce: number, debt: number): Gauge => ({
   ofConnection: new Rates({ perSecond, atOnce, debt }),
-  ofSatellite: new Rates({ perSecond: perSecondOfSatellite, atOnce: 2 * atOnce, debt }),
+  ofSatellite: new Rates({ perSecond: perSecondOfSatellite, atOnce, debt }),
 });

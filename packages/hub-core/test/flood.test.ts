@@ -624,7 +624,9 @@ describe("a satellite that polls", () => {
     await using hub = await startHub({ contracts, limits: { unsentBytes: 10_000 } });
     const { post } = await join(hub);
     const { conn } = hubEndOf(hub, "flooder");
-    while (conn.readyState === "open") await post(said(1));
+    let posts = 0;
+    for (; conn.readyState === "open"; posts += 1) await post(said(1));
+    expect(posts).toBeLessThan(40); // the text of 100 receipts would be as much, but not what they take
   });
 
   it("hears meanwhile what it is answered", async () => {

@@ -164,9 +164,9 @@ describe("a satellite with several connections", () => {
     const clients = await connectAll(hub, [host, host, host, { role: "guest", id: "g" }]);
     const passed: number[] = [];
     for (const client of clients) passed.push(count(await sayAll(client, 2)));
-    // Twice what one connection may say at once, and a little that comes back meanwhile.
+    // What one connection may say at once, and a little that comes back meanwhile.
     expect(passed[0]).toBe(2);
-    expect(passed.slice(0, 3).reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(5);
+    expect(passed.slice(0, 3).reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(3);
     expect(passed[3]).toBe(2);
     for (const client of clients) await client[Symbol.asyncDispose]();
   });
@@ -180,8 +180,8 @@ describe("a satellite with several connections", () => {
         replies.push(isLimited(await client.socket.emitWithAck("hub:followers", {})));
       }
     }
-    expect(replies.slice(0, 6)).toEqual(Array(6).fill(false));
-    expect(replies.slice(6)).toContain(true);
+    expect(replies.slice(0, 3)).toEqual([false, false, false]);
+    expect(replies.slice(3)).toContain(true);
   });
 });
 
