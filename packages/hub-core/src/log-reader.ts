@@ -25,6 +25,13 @@ export interface ReadTexts {
 
 /** Places of the log in one page. Pages end at multiples of it, so that satellites that read the same share them. */
 const pagePlaces = 1_000;
+/**
+ * The same while events pass live, which wait for what is sent before them: a page of 1,000 took the hub 3 to 5 ms. So it divides the
+ * other one.
+ */
+const pagePlacesBesideLive = 200;
+/** Events that came so lately pass live. Milliseconds. */
+const liveMs = 100;
 /** As many as one message may bring. Who is further behind has as much to be sent as one that reads a page from the disk. */
 const livePlaces = 256;
 /** Pages that are remembered. Satellites that come back together want the same ones. */
@@ -104,10 +111,11 @@ export class LogReader {
   }
 
   #page(after: number, filter: Filter, form: Form): Promise<ReadTexts> {
-    const name = `${form} ${after} ${this.#nameOf(filter)}`;
+    const places = this.#pagePlaces();
+    const name = `${form} ${after} ${places} ${this.#nameOf(filter)}`;
     const known = this.#pages.get(name);
     if (known !== undefined) return known;
-    const page = this.#readPage(after, filter, this.#lengthFor(form));
+    const page = this.#readPage(after, places - (after % places), filter, this.#lengthFor(form));
     this.#pages.set(name, page);
     page.catch(() => this.#pages.delete(name));
     const [oldest] = this.#pages.keys();
@@ -115,9 +123,13 @@ export class LogReader {
     return page;
   }
 
-  async #readPage(after: number, filter: Filter, runLength: number): Promise<ReadTexts> {
+  #pagePlaces(): number {
+    const isLive = performance.now() - this.#tail.grownMs < liveMs;
+    return isLive ? pagePlacesBesideLive : pagePlaces;
+  }
+
+  async #readPage(after: number, limit: number, filter: Filter, runLength: number): Promise<ReadTexts> {
     const upTo = this.#publisher.head;
-    const limit = pagePlaces - (after % pagePlaces);
     const { texts, through, takenThrough } = await this.#ask({ after, upTo, filter, limit, runLength });
     if (takenThrough <= after) return { texts, through };
     const left = await this.#ask({ after, upTo: takenThrough, filter, latestOnly: true, runLength });

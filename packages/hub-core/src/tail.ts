@@ -7,6 +7,8 @@ import type { Heard } from "./heard.ts";
 export class Tail {
   /** Everything after this offset is here. */
   start: number;
+  /** When the newest came, on a clock that is never set back. Milliseconds. */
+  grownMs = Number.NEGATIVE_INFINITY;
   readonly #limitBytes: number;
   readonly #events: Heard[] = [];
   #bytes = 0;
@@ -19,6 +21,7 @@ export class Tail {
   push(events: readonly Heard[]): void {
     for (const event of events) {
       if (event.offset === null) continue;
+      this.grownMs = performance.now();
       this.#events.push(event);
       this.#bytes += event.text.length;
     }

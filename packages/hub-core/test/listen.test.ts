@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { isWanted } from "@orrery/event-log";
 import { startHub } from "../src/testing.ts";
 import { PlainClient, RawClient } from "./clients.ts";
-import { connect, contracts, host } from "./house.ts";
+import { connect, contracts, host, noRates } from "./house.ts";
 
 const ids = async (client: PlainClient, count: number) =>
   (await client.take(count)).map(({ data }) => data.id);
@@ -249,6 +249,35 @@ describe("a batched listener", () => {
     await speaker.say("said", { id: "c" });
     expect(await ids(other, 3)).toEqual(["a", "b", "c"]);
   });
+});
+
+it("a page of the log is shorter while events pass live, which wait for what is sent before them", async () => {
+  const limits = { ...noRates, batchEvents: 2_000 };
+  await using hub = await startHub({ contracts, limits });
+  {
+    await using speaker = await connect(hub, { ...host, protocol: 1 });
+    await speaker.say(
+      "hub:emit",
+      Array.from({ length: 2_000 }, (_, n) => ["said", { id: `${n}` }]),
+    );
+  }
+  await hub.stop();
+  await hub.start();
+  const firstPage = async () => {
+    await using raw = await new RawClient(hub.url).join("/house", { ...host, protocol: 1 });
+    raw.send('42/house,0["hub:listen",{"events":["said"],"after":"start"}]');
+    const page = await raw.until((frame) => frame.includes('["hub:events"'));
+    return page.split('"offset":').length - 1;
+  };
+  expect(await firstPage()).toBe(1_000);
+  await using speaker = await connect(hub, host);
+  let isOver = false;
+  const speaking = (async () => {
+    while (!isOver) await speaker.say("said", { id: "live" });
+  })();
+  while ((await firstPage()) !== 200);
+  isOver = true;
+  await speaking;
 });
 
 it("what is wanted is the same for a page of the log as for an audience", () => {
