@@ -39,7 +39,7 @@ export const idOf = (connection: Connection): string => insides(connection).id;
 /** What a packet that waits takes beside its text: of 20,000 receipts, each had 490 bytes of heap with 123 of text (Node 20). */
 const packetBytes = 360;
 
-/** What waits for a connection that does not read takes, its text as if it were ASCII, without what the system has. */
+/** Memory of what waits for a connection to be read, its text as if it were ASCII, without what the system has. Bytes. */
 export function unsentBytes(connection: Connection): number {
   const { writeBuffer } = insides(connection);
   let bytes = packetBytes * writeBuffer.length;

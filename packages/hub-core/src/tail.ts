@@ -19,12 +19,13 @@ export class Tail {
   }
 
   push(events: readonly Heard[]): void {
+    const before = this.#events.length;
     for (const event of events) {
       if (event.offset === null) continue;
-      this.grownMs = performance.now();
       this.#events.push(event);
       this.#bytes += event.text.length;
     }
+    if (this.#events.length > before) this.grownMs = performance.now();
     let dropped = 0;
     while (this.#bytes > this.#limitBytes) {
       const oldest = this.#events[dropped] as Heard & { offset: number };
