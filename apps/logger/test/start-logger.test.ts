@@ -108,6 +108,7 @@ describe("a logger", () => {
     await using acme = publish(hub.url);
     await using running = await logger(hub.url, file.path);
     await acme.pickups("a", 50);
+    await running.lines.seen(/pickup/, 50);
     const saying = acme.pickups("b", 2_000);
     await hub.stop();
     await running.lines.seen(/^connection lost/);
