@@ -16,7 +16,7 @@ import type { Limits } from "./limits.ts";
 import { Loads } from "./loads.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
-import { mostWorkMs, share } from "./share.ts";
+import { mostWorkMs, readingShare } from "./share.ts";
 
 /** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
 const messagesPerEvent = 2;
@@ -54,7 +54,7 @@ export class Meter {
   readonly #messages: Rates<Connection>;
   readonly #bytes: Gauge;
   /** Milliseconds of the hub's. */
-  readonly #time = new Rates<string>({ perSecond: 1_000 * share, atOnce: turnMs, debt: 0 });
+  readonly #time = new Rates<string>({ perSecond: 1_000 * readingShare, atOnce: turnMs, debt: 0 });
   /** Kept, since to make these names anew takes a third of all that the rate costs. */
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #owners = new WeakMap<Connection, string>();
