@@ -3,7 +3,7 @@ import { WebSocket } from "ws";
 import { largeParcelOf, parcelOf } from "./parcel.ts";
 
 /** What somebody may throw at a hub on one connection, and, `churn`, connections themselves. */
-export const floodKinds = ["events", "malformed", "big messages", "requests", "churn"] as const;
+export const floodKinds = ["events", "malformed", "big messages", "too large", "requests", "churn"] as const;
 export type FloodKind = (typeof floodKinds)[number];
 
 const driverId = "flooder";
@@ -14,7 +14,7 @@ const event = inTransit(parcelOf(0, 0));
 const message = (ackId: number, ...content: readonly unknown[]) =>
   `42/parcels,${ackId}${JSON.stringify(content)}`;
 
-/** The frames of one write, some 64 KB, and messages of the largest size. */
+/** The frames of one write: some 64 KB, messages of the largest size, and one that is larger. */
 const frames: Readonly<Record<Exclude<FloodKind, "churn">, readonly string[]>> = {
   events: Array.from({ length: 200 }, (_, ackId) => message(ackId, "in-transit", event)),
   malformed: Array.from({ length: 200 }, (_, ackId) => [
@@ -30,6 +30,8 @@ const frames: Readonly<Record<Exclude<FloodKind, "churn">, readonly string[]>> =
       Array.from({ length: 600 }, (_, place) => ["in-transit", inTransit(largeParcelOf(0, place))]),
     ),
   ],
+  // For which the hub ends the connection.
+  "too large": [message(0, "in-transit", "x".repeat(1_200_000))],
   requests: Array.from({ length: 100 }, (_, ackId) => [
     message(ackId, "hub:listen", { events: ["pickup"], after: "start" }),
     message(ackId, "hub:follow", { as: `f${ackId}`, events: ["pickup"], from: "start" }),

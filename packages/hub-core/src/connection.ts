@@ -156,6 +156,21 @@ export function watchSocket(
   connection.on("upgrade", watch);
 }
 
+/**
+ * Ends a WebSocket that goes on although nobody hears it, since it is closed, or no connection's yet: `ws` reads for 30 s what comes
+ * then, as fast as it comes, and throws it away. So many bytes may have been on their way.
+ */
+export function boundUnheard(socket: WebSocket, mostBytes: number): void {
+  const { _socket: tcp, _receiver: receiver } = socket as WebSocket & SocketInsides;
+  let unheardFrom: number | undefined;
+  tcp.on("data", () => {
+    const isWatched = Object.hasOwn(receiver, "write"); // by `watchSocket`
+    const isHeard = isWatched && socket.readyState === socket.OPEN;
+    unheardFrom = isHeard ? undefined : (unheardFrom ?? tcp.bytesRead);
+    if (unheardFrom !== undefined && tcp.bytesRead - unheardFrom > mostBytes) socket.terminate();
+  });
+}
+
 /** What is handed on of one request of long polling before the hub looks whether it may go on. */
 const piecePackets = 16;
 /** Between the packets of one request (Engine.IO's protocol, version 4). */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
+import { boundUnheard } from "./connection.ts";
 import { badRequest, refuseUpgrade, saysMore } from "./upgrade.ts";
 
 /**
@@ -21,7 +22,10 @@ export class CorkedWebSocketServer extends WebSocketServer {
   ): void {
     if (saysMore(request, head)) return refuseUpgrade(connection, badRequest);
     corkPerTurn(connection);
-    super.handleUpgrade(request, connection, head, done);
+    super.handleUpgrade(request, connection, head, (socket, upgraded) => {
+      boundUnheard(socket, this.options.maxPayload as number);
+      done(socket, upgraded);
+    });
   }
 }
 

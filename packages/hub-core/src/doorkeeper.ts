@@ -4,7 +4,7 @@ import type { ErrorBody } from "@orrery/contracts";
 import pLimit from "p-limit";
 import type { Server } from "socket.io";
 import { addressOf } from "./address.ts";
-import { type Connection, idOf } from "./connection.ts";
+import { type Connection, idOf, isPolling } from "./connection.ts";
 import type { Door } from "./door.ts";
 import { whenIdle } from "./idle.ts";
 import type { Meter } from "./meter.ts";
@@ -53,16 +53,19 @@ export function keepDoor(
   engine.use((request: EngineRequest, response: ServerResponse | object, next: () => void) => {
     const { sid } = request._query;
     const connection = sid === undefined ? undefined : connections.get(sid);
+    const isPreflight = isAllowedPreflight(request, response);
+    const proceed = isPreflight ? () => void response.writeHead(204).end() : next;
     const isUpgrade = !(response instanceof ServerResponse); // for those Engine.IO has something of its own
-    if (connection !== undefined && !isUpgrade) return void poll(connection, request, next);
+    if (connection !== undefined && !isUpgrade) return void poll(connection, request, proceed);
     const address = addressOf(request, proxies);
     const nowMs = performance.now();
-    const refusal = sid === undefined ? door.refusal(address, nowMs) : door.handshakeRefusal(address, nowMs);
+    const isNew = sid === undefined && !isPreflight;
+    const refusal = isNew ? door.refusal(address, nowMs) : door.handshakeRefusal(address, nowMs);
     if (refusal !== undefined) {
       const answer = answerOf(refusal);
       return isUpgrade ? refuseUpgrade(request.socket, answer) : refuse(answer, response);
     }
-    if (sid === undefined) {
+    if (isNew) {
       const leave = door.enter(address);
       entering.set(request, leave);
       const carrier = isUpgrade ? request.socket : response;
@@ -73,7 +76,7 @@ export function keepDoor(
     if (isUpgrade) request.socket.on("error", () => undefined); // it may go while it waits
     const enter = () =>
       oneByOne(() => {
-        next();
+        proceed();
         return gapMs < 1 ? nextTurn() : whenIdle(gapMs); // Node's timers know no less
       });
     // Nothing that it says by WebSocket overtakes what it has said by polling.
@@ -81,13 +84,23 @@ export function keepDoor(
   });
 
   /** What a satellite that polls says is not read before it may be. */
-  async function poll(connection: Connection, request: IncomingMessage, next: () => void): Promise<void> {
-    if (request.method === "GET") return next(); // a second one at a time ends the connection
+  async function poll(connection: Connection, request: IncomingMessage, proceed: () => void): Promise<void> {
+    // A second one at a time ends the connection.
+    if (request.method === "GET" && isPolling(connection)) return proceed();
     meter.posted(connection);
     await meter.whenNext(connection);
-    if (!request.destroyed) next();
+    if (!request.destroyed) proceed();
   }
 }
+
+/** A browser's question whether a page may ask, with its answer in the headers, if that is yes. */
+const isAllowedPreflight = (
+  request: IncomingMessage,
+  response: ServerResponse | object,
+): response is ServerResponse =>
+  request.method === "OPTIONS" &&
+  response instanceof ServerResponse &&
+  response.hasHeader("access-control-allow-origin");
 
 function refuse({ status, headers, body }: Refusal, response: ServerResponse): void {
   response.writeHead(status, headers).end(body);

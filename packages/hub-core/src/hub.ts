@@ -1,4 +1,4 @@
-import type { Server as HttpServer, IncomingMessage } from "node:http";
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
   type ClientToServerEvents,
@@ -53,6 +53,7 @@ import { Sessions } from "./sessions.ts";
 import { Tail } from "./tail.ts";
 import { Tokens } from "./tokens.ts";
 import { Turns } from "./turns.ts";
+import { endUnread } from "./unread.ts";
 import { WorkGroups } from "./work.ts";
 import type { GroupTools } from "./work-group.ts";
 
@@ -146,20 +147,26 @@ export function createHub({
       pingInterval: limits.pingIntervalMs,
       pingTimeout: limits.pingTimeoutMs,
       cleanupEmptyChildNamespaces: true,
-      cors: { origin: (origin, allow) => allow(null, isAllowedOrigin(origin, requestRules)) },
+      cors: {
+        origin: (origin, allow) => allow(null, isAllowedOrigin(origin, requestRules)),
+        preflightContinue: true, // to the door, which counts them too
+      },
       allowRequest: (request, answer) => {
         const refusal = isClosing ? "HUB_CLOSING" : requestRefusal(request, requestRules);
         answer(refusal ?? null, refusal === undefined);
       },
     },
   );
+  httpServer.prependListener("request", (request: IncomingMessage, response: ServerResponse) => {
+    const isOurs = server === undefined || request.url?.startsWith(`${io.path()}/`);
+    if (isOurs) endUnread(request, response);
+  });
+  keepDoor(io, door, meter, proxies, limits.handshakesPerSecond);
   // Engine.IO asks `allowRequest` of a connection's first request only.
   io.engine.use((request: IncomingMessage, _response: unknown, next: (error?: Error) => void) => {
     const refusal = hasBegun(request) ? requestRefusal(request, requestRules) : undefined;
     next(refusal && new OrreryError(refusal));
   });
-
-  keepDoor(io, door, meter, proxies, limits.handshakesPerSecond);
   const connections = new Set<Connection>();
   io.engine.on("connection", (connection: Connection) => {
     connections.add(connection);

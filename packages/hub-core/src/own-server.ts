@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { OrreryError } from "@orrery/contracts";
@@ -32,13 +32,22 @@ const holdMs = 1_000;
  * none is `CONFIG_INVALID`.
  */
 export function ownServer(limits: Limits, tls: Tls | undefined, door: Door | undefined): Server {
-  const server = serverOf(limits, tls);
+  const server = serverOf(limits, tls, door);
   server.maxConnections = socketsPerConnection * limits.connections + spareSockets;
   if (door !== undefined) guard(server, door, limits);
   return server;
 }
 
-function serverOf({ connectTimeoutMs, requestTimeoutMs }: Limits, tls: Tls | undefined): Server {
+function serverOf(
+  { connectTimeoutMs, requestTimeoutMs }: Limits,
+  tls: Tls | undefined,
+  door: Door | undefined,
+): Server {
+  /** What is no handshake counts as one. The next request from there costs a new connection. */
+  const refuse: RequestListener = ({ socket }, response) => {
+    door?.handshakeRefusal(networkOf(socket.remoteAddress ?? ""), performance.now());
+    response.writeHead(404, { connection: "close" }).end();
+  };
   const options = {
     headersTimeout: connectTimeoutMs,
     requestTimeout: Math.max(requestTimeoutMs, connectTimeoutMs),
@@ -55,10 +64,6 @@ function serverOf({ connectTimeoutMs, requestTimeoutMs }: Limits, tls: Tls | und
     throw new OrreryError("CONFIG_INVALID", { detail, cause });
   }
 }
-
-/** The next request from there costs a new connection, which is counted. */
-const refuse: Parameters<typeof createServer>[1] = (_request, response) =>
-  response.writeHead(404, { connection: "close" }).end();
 
 function guard(server: Server, door: Door, { connectionsPerAddress }: Limits): void {
   const most = socketsPerConnection * connectionsPerAddress + spareSockets;

@@ -1,0 +1,177 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, createConnection, type Socket } from "node:net";
+import { createHub } from "../src/index.ts";
+import { startHub, type TestHub } from "../src/testing.ts";
+import { RawClient } from "./clients.ts";
+import { forgetfulLog } from "./forgetful-log.ts";
+import { connect, contracts, host } from "./house.ts";
+
+const polling = "/socket.io/?EIO=4&transport=polling";
+const head = (line: string, ...headers: string[]) =>
+  [`${line} HTTP/1.1`, "Host: 127.0.0.1", ...headers, "", ""].join("\r\n");
+/** Of a body that never ends. */
+const endless = "Content-Length: 99999999999";
+const fromAPage = (hub: TestHub) => `Origin: ${hub.url}`;
+
+const upgrade = (query = "") =>
+  head(
+    `GET /socket.io/?EIO=4&transport=websocket${query}`,
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+  );
+
+/** As a client masks it, with a mask of zeroes. */
+const frame = (opcode: number, text = "") =>
+  Buffer.from([0x80 | opcode, 0x80 | text.length, 0, 0, 0, 0, ...Buffer.from(text)]);
+
+/** A connection that goes on when the hub has said goodbye. */
+async function dial({ url }: { readonly url: string }): Promise<Socket> {
+  const socket = createConnection({
+    port: Number(new URL(url).port),
+    host: "127.0.0.1",
+    allowHalfOpen: true,
+  });
+  socket.on("error", () => undefined);
+  await once(socket, "connect");
+  return socket;
+}
+
+async function sessionOf({ url }: TestHub): Promise<string> {
+  const answer = await fetch(`${url}${polling}`, { headers: { connection: "close" } });
+  return JSON.parse((await answer.text()).slice(1)).sid;
+}
+
+/** More than the system has room for on both sides. Bytes. */
+const muchBytes = 50_000_000;
+
+/** Sends much, again and again, until the hub has ended the connection, or taken all of it. */
+async function takesAll(socket: Socket, piece: Buffer): Promise<boolean> {
+  const before = socket.bytesWritten;
+  const closed = new Promise<false>((resolve) => socket.once("close", () => resolve(false)));
+  socket.resume();
+  while (!socket.destroyed && socket.bytesWritten - before < muchBytes) {
+    if (socket.write(piece)) continue;
+    const drained = new Promise<true>((resolve) => socket.once("drain", () => resolve(true)));
+    if (!(await Promise.race([drained, closed]))) break;
+  }
+  const isTaken = !socket.destroyed;
+  socket.destroy();
+  return isTaken;
+}
+
+const junk = Buffer.alloc(65_536, "a");
+
+it.each<[string, Buffer]>([
+  ["has said goodbye", frame(8)],
+  ["has sent a frame that is none", frame(11)],
+  ["has announced a message that is too large", Buffer.from("81ff000000010000000000000000", "hex")],
+  ["has sent a packet that is none", frame(1, "9")],
+  ["has said something before it joined", frame(1, '42/house,["said"]')],
+])("a WebSocket that %s is not read to its end, which may never come", async (_what, last) => {
+  await using hub = await startHub({ contracts });
+  const socket = await dial(hub);
+  socket.write(upgrade());
+  await once(socket, "data");
+  socket.write(last);
+  expect(await takesAll(socket, junk)).toBe(false);
+});
+
+it("a WebSocket that is to take over from polling, and says other things first, is not read to its end", async () => {
+  await using hub = await startHub({ contracts });
+  const socket = await dial(hub);
+  socket.write(upgrade(`&sid=${await sessionOf(hub)}`));
+  await once(socket, "data");
+  expect(await takesAll(socket, Buffer.concat(Array(1_000).fill(frame(9, "a".repeat(60)))))).toBe(false);
+});
+
+it.each<[string, (hub: TestHub) => Promise<string> | string]>([
+  ["a handshake", () => head(`GET ${polling}`, endless)],
+  ["a handshake that is refused", () => head("POST /socket.io/?EIO=3&transport=polling", endless)],
+  ["a preflight", (hub) => head(`OPTIONS ${polling}`, fromAPage(hub), endless)],
+  [
+    "messages, and more of them than one request may bring",
+    async (hub) => head(`POST ${polling}&sid=${await sessionOf(hub)}`, endless),
+  ],
+  ["something that is not the hub's", () => head("POST /", endless)],
+])("a request for %s that has its answer is not read to its end", async (_what, requestOf) => {
+  await using hub = await startHub({ contracts });
+  const socket = await dial(hub);
+  socket.write(await requestOf(hub));
+  expect(await takesAll(socket, junk)).toBe(false);
+});
+
+it("a request for what is the application's, on whose server the hub is, is its own affair", async () => {
+  const server = createServer((_request, response) => response.end("a page"));
+  const hub = createHub({ contracts, log: forgetfulLog(), server });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const socket = await dial({ url });
+  socket.write(head("POST /", endless));
+  expect(await takesAll(socket, junk)).toBe(true);
+  await hub.close();
+  server.close();
+});
+
+/** How often the hub answers when it is asked the same so many times in one breath, until it ends the connection. */
+async function answersTo(hub: TestHub, request: string, times: number): Promise<number> {
+  const socket = await dial(hub);
+  let text = "";
+  socket.on("data", (chunk) => {
+    text += chunk;
+  });
+  socket.write(request.repeat(times));
+  await once(socket, "end");
+  socket.destroy();
+  return text.split("HTTP/1.1 ").length - 1;
+}
+
+it.each<[string, (hub: TestHub) => string]>([
+  ["preflights", (hub) => head(`OPTIONS ${polling}`, fromAPage(hub))],
+  ["requests for a connection that is none", () => head(`GET ${polling}&sid=x`)],
+  ["the same from another page", () => head(`GET ${polling}&sid=x`, "Origin: https://evil.example")],
+])("%s count as handshakes", async (_what, requestOf) => {
+  await using hub = await startHub({
+    contracts,
+    limits: { handshakesPerSecondPerAddress: 1, handshakesAtOncePerAddress: 20 },
+  });
+  expect(await answersTo(hub, requestOf(hub), 1_000)).toBeLessThan(30);
+});
+
+it("whoever asks for what is not the hub's, again and again, is not answered any more", async () => {
+  await using hub = await startHub({
+    contracts,
+    limits: { handshakesPerSecondPerAddress: 1, handshakesAtOncePerAddress: 10 },
+  });
+  const answers: number[] = [];
+  while (answers.at(-1) !== 0) answers.push(await answersTo(hub, head("GET /"), 1));
+  // So many are let in, and as many are told that they are not.
+  expect(answers.length).toBeGreaterThan(20);
+  expect(answers.length).toBeLessThan(40);
+});
+
+it("polls for a connection that has a WebSocket count as its messages", async () => {
+  await using hub = await startHub({ contracts, limits: { eventsPerSecond: 10, eventsAtOnce: 10 } });
+  await using raw = new RawClient(hub.url);
+  const { sid } = JSON.parse((await raw.until((text) => text.startsWith("0"))).slice(1));
+  const beganMs = performance.now();
+  for (let count = 0; count < 4; count += 1) {
+    const answer = await fetch(`${hub.url}${polling}&sid=${sid}`);
+    expect(answer.status).toBe(400);
+  }
+  expect(performance.now() - beganMs).toBeGreaterThan(400);
+});
+
+it("a preflight is answered, also for a connection that is there", async () => {
+  await using hub = await startHub({ contracts });
+  await using _client = await connect(hub, host);
+  for (const query of ["", `&sid=${await sessionOf(hub)}`]) {
+    const answer = await fetch(`${hub.url}${polling}${query}`, {
+      method: "OPTIONS",
+      headers: { origin: hub.url, "access-control-request-method": "POST" },
+    });
+    expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([204, hub.url]);
+  }
+});
