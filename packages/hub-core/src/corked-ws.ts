@@ -23,7 +23,7 @@ export class CorkedWebSocketServer extends WebSocketServer {
     if (saysMore(request, head)) return refuseUpgrade(connection, badRequest);
     corkPerTurn(connection);
     super.handleUpgrade(request, connection, head, (socket, upgraded) => {
-      boundUnheard(socket, this.options.maxPayload as number);
+      boundUnheard(socket);
       done(socket, upgraded);
     });
   }
