@@ -1,7 +1,13 @@
 import { type ErrorBody, errorBody } from "@orrery/contracts";
 import type { Limits } from "./limits.ts";
-import { Rates } from "./rate.ts";
+import { type Rate, Rates } from "./rate.ts";
 import { Tally } from "./tally.ts";
+
+/**
+ * Sockets for each handshake: who polls has two, opens a third to change to WebSocket, and a new one for each message after a rest of 5 s
+ * (Node's). TLS takes 1 to 2 ms for each.
+ */
+const socketsPerHandshake = 4;
 
 /** All addresses together have a name that is none of theirs. */
 const everywhere = "everywhere";
@@ -17,14 +23,16 @@ export class Door {
   /** Refusals that were told; who is beyond is not worth an answer. */
   readonly #refusals: Rates<string>;
   readonly #refusalsByAddress: Rates<string>;
+  readonly #sockets: Rates<string>;
+  readonly #socketsByAddress: Rates<string>;
   readonly #inside = new Tally();
   readonly #insideByAddress = new Tally();
 
   constructor(limits: Limits) {
     this.#limits = limits;
     const debt = Number.POSITIVE_INFINITY;
-    const all = { perSecond: limits.handshakesPerSecond, atOnce: limits.handshakesAtOnce, debt };
-    const each = {
+    const all: Rate = { perSecond: limits.handshakesPerSecond, atOnce: limits.handshakesAtOnce, debt };
+    const each: Rate = {
       perSecond: limits.handshakesPerSecondPerAddress,
       atOnce: limits.handshakesAtOncePerAddress,
       debt,
@@ -33,6 +41,8 @@ export class Door {
     this.#handshakesByAddress = new Rates(each);
     this.#refusals = new Rates(all);
     this.#refusalsByAddress = new Rates(each);
+    this.#sockets = new Rates(times(socketsPerHandshake, all));
+    this.#socketsByAddress = new Rates(times(socketsPerHandshake, each));
   }
 
   /** Why one more may not connect; undefined: it may. One that gets in is to be told with `enter`. */
@@ -59,10 +69,17 @@ export class Door {
     return errorBody("HANDSHAKES_TOO_MANY", undefined, waitMs);
   }
 
-  /** Whether one from there would only be refused once more, after many: then its connection need not be answered. */
-  isShut(address: string, nowMs: number): boolean {
-    if (this.#waitMs(address, nowMs) === 0) return false;
-    return this.#refusals.waitMs(everywhere, nowMs) > 0 || this.#refusalsByAddress.waitMs(address, nowMs) > 0;
+  /**
+   * Counts one more socket from there, if it is to be served; not where they come too fast, nor where it would only be refused once more,
+   * after many.
+   */
+  serves(address: string, nowMs: number): boolean {
+    const isCrowd =
+      this.#sockets.waitMs(everywhere, nowMs) > 0 || this.#socketsByAddress.waitMs(address, nowMs) > 0;
+    if (isCrowd || this.#isShut(address, nowMs)) return false;
+    this.#sockets.take(everywhere, 1, nowMs);
+    this.#socketsByAddress.take(address, 1, nowMs);
+    return true;
   }
 
   /** One more is in, until what this returns is called, once or more. */
@@ -73,6 +90,12 @@ export class Door {
     };
   }
 
+  /** To whoever was told often enough, but for those that may come in. */
+  #isShut(address: string, nowMs: number): boolean {
+    if (this.#waitMs(address, nowMs) === 0) return false;
+    return this.#refusals.waitMs(everywhere, nowMs) > 0 || this.#refusalsByAddress.waitMs(address, nowMs) > 0;
+  }
+
   #waitMs(address: string, nowMs: number): number {
     return Math.max(
       this.#handshakes.waitMs(everywhere, nowMs),
@@ -80,3 +103,9 @@ export class Door {
     );
   }
 }
+
+const times = (factor: number, { perSecond, atOnce, debt }: Rate): Rate => ({
+  perSecond: factor * perSecond,
+  atOnce: factor * atOnce,
+  debt,
+});

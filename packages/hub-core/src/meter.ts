@@ -16,7 +16,7 @@ import type { Limits } from "./limits.ts";
 import { Loads } from "./loads.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
-import { mostWorkMs, readingShare } from "./share.ts";
+import { mostReadingMs, readingShare } from "./share.ts";
 
 /** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
 const messagesPerEvent = 2;
@@ -220,7 +220,7 @@ export class Meter {
     if (ms < turnMs) return;
     const nowMs = this.#nowMs();
     const isAlone = this.#ownerOf(connection) === this.#last?.owner && nowMs - this.#last.otherMs > aloneMs;
-    if (!isAlone) this.#rest(connection, Math.min(ms, mostWorkMs), nowMs);
+    if (!isAlone) this.#rest(connection, Math.min(ms, mostReadingMs), nowMs);
     holdBack(connection, async () => {
       await nextTurn();
       await this.whenFree(connection);

@@ -27,8 +27,8 @@ const holdMs = 1_000;
 /**
  * The hub's own server, for satellites alone, that gives nobody more time and room than they need; with `tls` for `https` only. A
  * connection has `connectTimeoutMs` for its TLS handshake, and as long again for the head of a request, of 16 KiB at most (Node's
- * bound). With a `door`, whoever is not let in there, and has been told so often, is not answered, and cut off after a second; an
- * address with more sockets than its connections can have is cut off at once. Without one all come from a proxy. A certificate or a key that is
+ * bound). With a `door`, whoever opens sockets without end, or is not let in there and has been told so often, is not answered, and cut off
+ * after a second; an address with more sockets than its connections can have is cut off at once. Without one all come from a proxy. A certificate or a key that is
  * none is `CONFIG_INVALID`.
  */
 export function ownServer(limits: Limits, tls: Tls | undefined, door: Door | undefined): Server {
@@ -74,7 +74,7 @@ function guard(server: Server, door: Door, { connectionsPerAddress }: Limits): v
     const address = networkOf(socket.remoteAddress ?? "");
     if (sockets.of(address) >= most) return void socket.destroy();
     socket.once("close", sockets.add(address));
-    if (door.isShut(address, performance.now())) return hold(socket);
+    if (!door.serves(address, performance.now())) return hold(socket);
     for (const serve of serving) serve.call(server, socket);
   });
 }

@@ -85,6 +85,17 @@ const dialMany = (hub: TestHub) =>
     }),
   );
 
+it("whoever opens sockets without end is not served any more, nor anybody else kept out", async () => {
+  await using hub = await start({ handshakesPerSecondPerAddress: 1, handshakesAtOncePerAddress: 10 });
+  for (let opened = 0; opened < 60; opened += 1) (await dial(hub)).destroy();
+  const late = await dial(hub);
+  late.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  expect(await ended(late)).toBe("");
+  const other = createConnection({ port: Number(new URL(hub.url).port), localAddress: "127.0.0.2" });
+  other.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  expect(await ended(other)).toMatch(/^HTTP\/1.1 404 /);
+});
+
 describe("a hub with as many connections as it takes", () => {
   it("refuses more with a code that a client can read, goes on serving those it has, and takes another when one goes", async () => {
     await using hub = await start({ connections: 2 });

@@ -43,15 +43,29 @@ describe("the door", () => {
   it("is shut to an address that was told often enough, but for those that may come in", () => {
     const door = new Door(limitsFrom({ handshakesPerSecondPerAddress: 1, handshakesAtOncePerAddress: 3 }));
     knock(door, "a", 3, 0);
-    expect(door.isShut("a", 0)).toBe(false);
+    expect(door.serves("a", 0)).toBe(true);
     knock(door, "a", 100, 0);
-    expect([door.isShut("a", 0), door.isShut("b", 0)]).toEqual([true, false]);
-    expect(door.isShut("a", 1_000)).toBe(false);
+    expect([door.serves("a", 0), door.serves("b", 0)]).toEqual([false, true]);
+    expect(door.serves("a", 1_000)).toBe(true);
   });
+
   it("is shut to all addresses when they were told often enough together", () => {
     const door = new Door(limitsFrom({ handshakesPerSecond: 1, handshakesAtOnce: 3 }));
     for (const address of ["a", "b", "c", "d", "e", "f"]) knock(door, address, 1, 0);
-    expect(door.isShut("g", 0)).toBe(true);
-    expect(door.isShut("g", 1_000)).toBe(false);
+    expect(door.serves("g", 0)).toBe(false);
+    expect(door.serves("g", 1_000)).toBe(true);
+  });
+
+  it.each<[string, object, string[], string]>([
+    ["one address", { handshakesPerSecondPerAddress: 1, handshakesAtOncePerAddress: 3 }, ["a"], "b"],
+    ["all together", { handshakesPerSecond: 1, handshakesAtOnce: 3 }, ["a", "b", "c"], ""],
+  ])("serves four sockets of %s for each handshake that may come", (_whose, limits, addresses, other) => {
+    const door = new Door(limitsFrom(limits));
+    const open = (nowMs: number) => addresses.filter((address) => door.serves(address, nowMs)).length;
+    let served = 0;
+    for (let time = 0; time < 100; time += 1) served += open(0);
+    expect(served).toBe(12);
+    expect(open(1_000)).toBeGreaterThan(0);
+    if (other !== "") expect(door.serves(other, 0)).toBe(true);
   });
 });

@@ -7,7 +7,7 @@ import type { HubSocket } from "../src/audience.ts";
 import { whenOver } from "../src/connection.ts";
 import { createHub } from "../src/index.ts";
 import { silentLogger } from "../src/logger.ts";
-import { readingShare } from "../src/share.ts";
+import { mostReadingMs, readingShare } from "../src/share.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { type PlainClient, RawClient } from "./clients.ts";
 import { forgetfulLog } from "./forgetful-log.ts";
@@ -26,7 +26,7 @@ const tcpOf = (hub: Pick<TestHub, "hub">, id: string) =>
   (socketOf(hub, id) as unknown as { readonly _socket: Socket })._socket;
 
 /** Longer than a connection waits for its next turn. Milliseconds. */
-const restMs = 300;
+const restMs = mostReadingMs / readingShare + 100;
 
 /** Resolves when the hub reads nothing of what it still has to say, and not for its turn's sake. */
 async function stopped(hub: Pick<TestHub, "hub">, raw: RawClient): Promise<void> {
@@ -229,7 +229,7 @@ describe("all connections of a satellite together", () => {
     await using _other = await chatter(hub);
     await using all = await three(hub);
     const [first, second, third] = all;
-    const workMs = 40;
+    const workMs = 20;
     const begins = new Map<string, number>();
     for (const socket of socketsOf(hub)) {
       socket.onAny((_event, { id }) => {
@@ -245,7 +245,7 @@ describe("all connections of a satellite together", () => {
     await second.until((frame) => frame.startsWith("43/house,0["));
     const waitedMs = (id: string) => (begins.get(id) as number) - (begins.get("work") as number) - workMs;
     expect(waitedMs("second")).toBeGreaterThan((0.8 * workMs) / readingShare);
-    expect(waitedMs("third")).toBeLessThan(2 * workMs);
+    expect(waitedMs("third")).toBeLessThan((0.4 * workMs) / readingShare);
   });
 
   it("take their turns one after the other", async () => {
