@@ -1,12 +1,12 @@
-import { type Contract, type ErrorBody, errorBody, type Identity, nameOf } from "@orrery/contracts";
+import { type Contract, type ErrorBody, errorBody, type Identity } from "@orrery/contracts";
 import type { HubSocket } from "./audience.ts";
 import type { Connection } from "./connection.ts";
 import { filterOf } from "./filter-of.ts";
-import { type Handshake, readOpen, readWithToken } from "./identity.ts";
+import { type Handshake, readOpen, readWithToken, satelliteOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import type { Logger } from "./logger.ts";
 import { openSession } from "./session.ts";
-import { Tally } from "./tally.ts";
+import type { Tally } from "./tally.ts";
 import type { Tokens } from "./tokens.ts";
 
 /** Refused tokens that one connection may present before it is ended: checking them is work, and nobody errs so often. */
@@ -28,11 +28,12 @@ export class Entrance {
   readonly #logger: Logger;
   readonly #attempts = new WeakMap<Connection, Attempts>();
   /** The connections of each satellite of a contract. */
-  readonly #inside = new Tally();
+  readonly #inside: Tally;
   #hasWarned = false;
 
-  /** Without `tokens` the hub is in open mode. */
-  constructor(tokens: Tokens | undefined, limits: Limits, logger: Logger) {
+  /** Without `tokens` the hub is in open mode. `inside`: where each satellite's connections are counted. */
+  constructor(tokens: Tokens | undefined, limits: Limits, logger: Logger, inside: Tally) {
+    this.#inside = inside;
     this.#tokens = tokens;
     this.#limits = limits;
     this.#logger = logger;
@@ -64,7 +65,7 @@ export class Entrance {
 
   /** Whether the satellite may have the connection too; it is then counted until it is gone. */
   #letIn({ name }: Contract, identity: Identity, connection: Connection, { countedFor }: Attempts): boolean {
-    const satellite = `${name} ${nameOf(identity)}`;
+    const satellite = satelliteOf(name, identity);
     // One that has left the contract may join again; one that is gone by now never joins.
     if (countedFor.has(satellite) || connection.readyState === "closed") return true;
     if (this.#inside.of(satellite) >= this.#limits.connectionsPerSatellite) return false;

@@ -51,6 +51,7 @@ import { type Revocation, Revocations } from "./revocations.ts";
 import { expiryOf } from "./session.ts";
 import { Sessions } from "./sessions.ts";
 import { Tail } from "./tail.ts";
+import { Tally } from "./tally.ts";
 import { Tokens } from "./tokens.ts";
 import { Turns } from "./turns.ts";
 import { endUnread } from "./unread.ts";
@@ -134,7 +135,8 @@ export function createHub({
     throw new OrreryError("CONFIG_INVALID", { detail: "`proxies` must be a whole number from 0 on." });
   const requestRules = { isOpen: keys === undefined, origins: originsFrom(origins) };
   const door = new Door(limits);
-  const meter = new Meter(limits, logger);
+  const inside = new Tally();
+  const meter = new Meter(limits, logger, inside);
   const httpServer = server ?? ownServer(limits, tls, proxies === 0 ? door : undefined);
   const io = new Server<ClientToServerEvents, ServerToClientEvents, Record<never, never>, Handshake>(
     httpServer,
@@ -193,7 +195,7 @@ export function createHub({
   });
   const revocations = new Revocations(log, publisher, new Set(contracts.flatMap(({ roles }) => roles)));
   const tokens = keys && new Tokens(keys, revocations, limits, logger);
-  const entrance = new Entrance(tokens, limits, logger);
+  const entrance = new Entrance(tokens, limits, logger, inside);
   const sessions = new Sessions(tokens, revocations, limits, logger, dismiss);
   const reader = new LogReader(log, publisher, tail, limits.messageBytes);
   const served: Receiver[] = [];

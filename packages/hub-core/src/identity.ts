@@ -3,6 +3,7 @@ import {
   type ErrorBody,
   errorBody,
   type Identity,
+  nameOf,
   protocolVersion,
   satelliteId,
 } from "@orrery/contracts";
@@ -10,6 +11,10 @@ import { z } from "zod";
 import { listOf, mostListed } from "./list-of.ts";
 import { issuesOf } from "./refused.ts";
 import type { Session } from "./session.ts";
+
+/** A satellite's name among those of all contracts: `parcels vendor:acme`. */
+export const satelliteOf = (contract: string, identity: Identity): string =>
+  `${contract} ${nameOf(identity)}`;
 
 /** `plain`: an ordinary Socket.IO client, one packet an event. `batched`: the satellite package. */
 export type Form = "plain" | "batched";

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type ErrorBody, errorBody, nameOf } from "@orrery/contracts";
+import { type ErrorBody, errorBody } from "@orrery/contracts";
 import type { HubSocket } from "./audience.ts";
 import {
   type Connection,
@@ -12,11 +12,13 @@ import {
   whenDrained,
   whenOver,
 } from "./connection.ts";
+import { satelliteOf } from "./identity.ts";
 import type { Limits } from "./limits.ts";
 import { Loads } from "./loads.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
-import { mostReadingMs, readingShare } from "./share.ts";
+import { mostWorkMs, share, together } from "./share.ts";
+import type { Tally } from "./tally.ts";
 
 /** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
 const messagesPerEvent = 2;
@@ -32,6 +34,8 @@ const postMessages = 8;
  * one satellite to the other. Milliseconds.
  */
 const turnMs = 0.25;
+/** So much of the hub's time its connections take together, after a rest, before they wait for their share. Milliseconds. */
+const burstMs = 5;
 /** Who is the only one that has said anything for so long has nobody to wait for. Milliseconds. */
 const aloneMs = 100;
 
@@ -48,13 +52,20 @@ interface Gauge {
 export class Meter {
   readonly #limits: Limits;
   readonly #logger: Logger;
+  readonly #inside: Tally;
   readonly #nowMs: () => number;
   readonly #events: Gauge;
   readonly #requests: Gauge;
   readonly #messages: Rates<Connection>;
   readonly #bytes: Gauge;
   /** Milliseconds of the hub's. */
-  readonly #time = new Rates<string>({ perSecond: 1_000 * readingShare, atOnce: turnMs, debt: 0 });
+  readonly #time = new Rates<string>({ perSecond: 1_000 * share, atOnce: turnMs, debt: 0 });
+  /** The same, for those that have several connections. */
+  readonly #timeTogether = new Rates<string>({
+    perSecond: 1_000 * together.share,
+    atOnce: burstMs,
+    debt: 0,
+  });
   /** Kept, since to make these names anew takes a third of all that the rate costs. */
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #owners = new WeakMap<Connection, string>();
@@ -69,8 +80,9 @@ export class Meter {
   /** Who has said something last, and when somebody else did. */
   #last: { readonly owner: string; readonly otherMs: number } | undefined;
 
-  /** `nowMs`: a clock that is never set back. */
-  constructor(limits: Limits, logger: Logger, nowMs = () => performance.now()) {
+  /** `inside`: how many connections each satellite has. `nowMs`: a clock that is never set back. */
+  constructor(limits: Limits, logger: Logger, inside: Tally, nowMs = () => performance.now()) {
+    this.#inside = inside;
     this.#limits = limits;
     this.#logger = logger;
     this.#nowMs = nowMs;
@@ -121,7 +133,7 @@ export class Meter {
 
   /** From now on it is known whose connection it is: with its others it is one satellite of one contract. */
   join(socket: HubSocket): void {
-    const satellite = `${socket.nsp.name} ${nameOf(socket.data.identity)}`;
+    const satellite = satelliteOf(socket.nsp.name.slice(1), socket.data.identity);
     this.#satellites.set(socket, satellite);
     this.#owners.set(socket.conn, satellite);
   }
@@ -208,7 +220,8 @@ export class Meter {
   /** While a satellite has had its share, each of its connections waits for its turn. */
   #mayBegin(connection: Connection): boolean {
     const nowMs = this.#nowMs();
-    if (this.#time.stopMs(this.#ownerOf(connection), nowMs) === 0) return true;
+    const owner = this.#ownerOf(connection);
+    if (this.#isAlone(owner, nowMs) || this.#timeStopMs(owner, nowMs) === 0) return true;
     if (this.#restsUntilMs.delete(connection)) return true; // it has waited
     this.#rest(connection, turnMs, nowMs);
     this.hold(connection);
@@ -219,8 +232,7 @@ export class Meter {
   #worked(connection: Connection, ms: number): void {
     if (ms < turnMs) return;
     const nowMs = this.#nowMs();
-    const isAlone = this.#ownerOf(connection) === this.#last?.owner && nowMs - this.#last.otherMs > aloneMs;
-    if (!isAlone) this.#rest(connection, Math.min(ms, mostReadingMs), nowMs);
+    if (!this.#isAlone(this.#ownerOf(connection), nowMs)) this.#rest(connection, ms, nowMs);
     holdBack(connection, async () => {
       await nextTurn();
       await this.whenFree(connection);
@@ -230,8 +242,18 @@ export class Meter {
   /** Takes so much of its satellite's time. Its connections rest one after the other. */
   #rest(connection: Connection, workMs: number, nowMs: number): void {
     const owner = this.#ownerOf(connection);
-    this.#time.take(owner, workMs, nowMs);
-    this.#restsUntilMs.set(connection, nowMs + Math.min(this.#time.stopMs(owner, nowMs), this.#mostStopMs));
+    this.#time.take(owner, Math.min(workMs, mostWorkMs), nowMs);
+    this.#timeTogether.take(owner, Math.min(workMs, together.mostWorkMs), nowMs);
+    this.#restsUntilMs.set(connection, nowMs + Math.min(this.#timeStopMs(owner, nowMs), this.#mostStopMs));
+  }
+
+  #isAlone(owner: string, nowMs: number): boolean {
+    return owner === this.#last?.owner && nowMs - this.#last.otherMs > aloneMs;
+  }
+
+  #timeStopMs(owner: string, nowMs: number): number {
+    const ms = this.#time.stopMs(owner, nowMs);
+    return this.#inside.of(owner) > 1 ? Math.max(ms, this.#timeTogether.stopMs(owner, nowMs)) : ms;
   }
 
   #message(connection: Connection, isRequest = false): void {

@@ -4,12 +4,11 @@ export const share = 0.2;
 export const mostWorkMs = 60;
 
 /**
- * Of what a satellite brings, the reading and checking is measured; what comes of that, commits and receipts, takes as long again, and a
- * thread of its own. With all of the share a flood over 20 connections left others' p99 at up to 3.3 times.
+ * The same for the reading of what a satellite's connections bring, where it has several: together no more than what one has that takes
+ * its turn. What comes of it, commits and receipts, takes as long again. With all of the share a flood over 20 connections left others'
+ * p99 at up to 3.3 times the quiet one.
  */
-const readingPart = 0.4;
-export const readingShare = readingPart * share;
-export const mostReadingMs = readingPart * mostWorkMs;
+export const together = { share: 0.4 * share, mostWorkMs: 0.4 * mostWorkMs };
 
 /** How long whatever kept the hub at work for so long waits before it does so again. Milliseconds. */
 export const restMs = (workMs: number): number => Math.min(workMs, mostWorkMs) * (1 / share - 1);

@@ -7,7 +7,7 @@ import type { HubSocket } from "../src/audience.ts";
 import { whenOver } from "../src/connection.ts";
 import { createHub } from "../src/index.ts";
 import { silentLogger } from "../src/logger.ts";
-import { mostReadingMs, readingShare } from "../src/share.ts";
+import { mostWorkMs, share, together } from "../src/share.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { type PlainClient, RawClient } from "./clients.ts";
 import { forgetfulLog } from "./forgetful-log.ts";
@@ -26,7 +26,7 @@ const tcpOf = (hub: Pick<TestHub, "hub">, id: string) =>
   (socketOf(hub, id) as unknown as { readonly _socket: Socket })._socket;
 
 /** Longer than a connection waits for its next turn. Milliseconds. */
-const restMs = mostReadingMs / readingShare + 100;
+const restMs = mostWorkMs / share + 100;
 
 /** Resolves when the hub reads nothing of what it still has to say, and not for its turn's sake. */
 async function stopped(hub: Pick<TestHub, "hub">, raw: RawClient): Promise<void> {
@@ -244,8 +244,8 @@ describe("all connections of a satellite together", () => {
     third.send(said(0, "third"));
     await second.until((frame) => frame.startsWith("43/house,0["));
     const waitedMs = (id: string) => (begins.get(id) as number) - (begins.get("work") as number) - workMs;
-    expect(waitedMs("second")).toBeGreaterThan((0.8 * workMs) / readingShare);
-    expect(waitedMs("third")).toBeLessThan((0.4 * workMs) / readingShare);
+    expect(waitedMs("second")).toBeGreaterThan((0.8 * workMs) / together.share);
+    expect(waitedMs("third")).toBeLessThan((0.4 * workMs) / together.share);
   });
 
   it("take their turns one after the other", async () => {
@@ -271,7 +271,7 @@ describe("all connections of a satellite together", () => {
     }
     // Side by side they would take half as long.
     const tookMs = (begins.at(-1) as number) - (begins[0] as number);
-    expect(tookMs).toBeGreaterThan((0.7 * 2 * count * workMs) / readingShare);
+    expect(tookMs).toBeGreaterThan((0.7 * 2 * count * workMs) / together.share);
   });
 });
 
