@@ -10,6 +10,7 @@ import {
   rateRefusal,
   type Session,
   silentLogger,
+  Tally,
   unsentBytes,
 } from "./hub-inside.ts";
 import { parcelOf } from "./parcel.ts";
@@ -65,7 +66,7 @@ export class Guards {
   };
 
   constructor(nowMs: () => number) {
-    this.#meter = new Meter(limits, silentLogger, nowMs);
+    this.#meter = new Meter(limits, silentLogger, new Tally(), nowMs);
     const publisher = { holds: new Holds(limits.resendMs, nowMs) };
     this.#judge = { contract: parcels, limits, meter: this.#meter, publisher };
   }

@@ -20,4 +20,6 @@ export { Revocations } from "../../../packages/hub-core/src/revocations.ts";
 // @boundaries-ignore measured by itself
 export { endOf, type Session } from "../../../packages/hub-core/src/session.ts";
 // @boundaries-ignore measured by itself
+export { Tally } from "../../../packages/hub-core/src/tally.ts";
+// @boundaries-ignore measured by itself
 export { Tokens } from "../../../packages/hub-core/src/tokens.ts";

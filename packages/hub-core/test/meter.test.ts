@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
-import type { Connection } from "../src/connection.ts";
+import { setImmediate as turn } from "node:timers/promises";
+import { type Connection, pieceBytes } from "../src/connection.ts";
 import { defaultLimits } from "../src/limits.ts";
 import { silentLogger } from "../src/logger.ts";
 import { Meter } from "../src/meter.ts";
@@ -28,3 +29,64 @@ it.each(Array.from({ length: 12 }, (_, place) => place + 1))(
     expect(meter.isHeld(connection)).toBe(false);
   },
 );
+
+/** A WebSocket's end at the hub: how many bytes were handed on, each time for so long. */
+function listening(id: string, workMs = 0) {
+  let handedOn = 0;
+  const receiver = {
+    writable: true,
+    write({ length }: Buffer) {
+      handedOn += length;
+      const beganMs = performance.now();
+      while (performance.now() - beganMs < workMs);
+      return true;
+    },
+  };
+  const socket = Object.assign(new EventEmitter(), {
+    isPaused: false,
+    pause(): void {
+      this.isPaused = true;
+    },
+    resume(): void {
+      this.isPaused = false;
+    },
+    _socket: { pause: () => undefined, unshift: () => undefined },
+    _receiver: receiver,
+  });
+  const connection = Object.assign(new EventEmitter(), {
+    id,
+    readyState: "open",
+    transport: { name: "websocket", socket },
+    writeBuffer: [],
+  }) as never as Connection;
+  return {
+    connection,
+    gone(): void {
+      Object.assign(connection, { readyState: "closed" });
+      connection.emit("close", "");
+    },
+    /** Whether what has come is handed on. */
+    brings(bytes: number): boolean {
+      const before = handedOn;
+      receiver.write(Buffer.alloc(bytes));
+      return handedOn > before;
+    },
+  };
+}
+
+it("several connections of a satellite that have had their share wait for it no more when nobody else says anything", async () => {
+  let nowMs = 0;
+  const inside = new Tally();
+  const meter = new Meter(defaultLimits, silentLogger, inside, () => nowMs);
+  const [busy, other] = [listening("busy", 20), listening("other")];
+  for (const { connection } of [busy, other]) meter.watch(connection);
+  for (let count = 0; count < 2; count += 1) inside.add("busy");
+  expect(other.brings(10)).toBe(true);
+  expect(busy.brings(2 * pieceBytes)).toBe(true); // and more of it waits
+  await turn();
+  const waited = true; // for its turn: it is read once
+  expect([1, 2, 3].map(() => busy.brings(10))).toEqual([waited, false, waited]);
+  nowMs = 150; // its share comes back later
+  expect(busy.brings(10)).toBe(true);
+  for (const { gone } of [busy, other]) gone();
+});
