@@ -81,6 +81,7 @@ it("serves a satellite beside each kind of flood", async () => {
     "events",
     "malformed",
     "big messages",
+    "too large",
     "requests",
     "churn",
     "events × 20",
