@@ -88,5 +88,5 @@ it("several connections of a satellite that have had their share wait for it no 
   expect([1, 2, 3].map(() => busy.brings(10))).toEqual([waited, false, waited]);
   nowMs = 150; // its share comes back later
   expect(busy.brings(10)).toBe(true);
-  for (const { gone } of [busy, other]) gone();
+  for (const each of [busy, other]) each.gone();
 });
