@@ -157,23 +157,17 @@ export function watchSocket(
 }
 
 /**
- * What may have been on its way when the goodbye was said: a message of the satellite package, or one read. With 1 MiB who is told
- * goodbye and connects again at once left others' p99 at 2 to 3 times.
- */
-const mostUnheardBytes = 65_536;
-
-/**
  * Ends a WebSocket that goes on although nobody hears it, since it is closed, or no connection's yet: `ws` reads for 30 s what comes
- * then, as fast as it comes, and throws it away.
+ * then, as fast as it comes, and throws it away. `mostBytes` may have been on their way.
  */
-export function boundUnheard(socket: WebSocket): void {
+export function boundUnheard(socket: WebSocket, mostBytes: number): void {
   const { _socket: tcp, _receiver: receiver } = socket as WebSocket & SocketInsides;
   let unheardFrom: number | undefined;
   tcp.on("data", () => {
     const isWatched = Object.hasOwn(receiver, "write"); // by `watchSocket`
     const isHeard = isWatched && socket.readyState === socket.OPEN;
     unheardFrom = isHeard ? undefined : (unheardFrom ?? tcp.bytesRead);
-    if (unheardFrom !== undefined && tcp.bytesRead - unheardFrom > mostUnheardBytes) socket.terminate();
+    if (unheardFrom !== undefined && tcp.bytesRead - unheardFrom > mostBytes) socket.terminate();
   });
 }
 

@@ -1,13 +1,7 @@
 import { type ErrorBody, errorBody } from "@orrery/contracts";
 import type { Limits } from "./limits.ts";
-import { type Rate, Rates } from "./rate.ts";
+import { Rates } from "./rate.ts";
 import { Tally } from "./tally.ts";
-
-/**
- * Sockets for each handshake: who polls has two, opens a third to change to WebSocket, and a new one for each message after a rest of 5 s
- * (Node's). TLS takes 1 to 2 ms for each.
- */
-const socketsPerHandshake = 4;
 
 /** All addresses together have a name that is none of theirs. */
 const everywhere = "everywhere";
@@ -18,31 +12,18 @@ const everywhere = "everywhere";
  */
 export class Door {
   readonly #limits: Limits;
-  readonly #handshakes: Rates<string>;
-  readonly #handshakesByAddress: Rates<string>;
+  readonly #handshakes: Crowd;
   /** Refusals that were told; who is beyond is not worth an answer. */
-  readonly #refusals: Rates<string>;
-  readonly #refusalsByAddress: Rates<string>;
-  readonly #sockets: Rates<string>;
-  readonly #socketsByAddress: Rates<string>;
+  readonly #refusals: Crowd;
+  readonly #sockets: Crowd;
   readonly #inside = new Tally();
   readonly #insideByAddress = new Tally();
 
   constructor(limits: Limits) {
     this.#limits = limits;
-    const debt = Number.POSITIVE_INFINITY;
-    const all: Rate = { perSecond: limits.handshakesPerSecond, atOnce: limits.handshakesAtOnce, debt };
-    const each: Rate = {
-      perSecond: limits.handshakesPerSecondPerAddress,
-      atOnce: limits.handshakesAtOncePerAddress,
-      debt,
-    };
-    this.#handshakes = new Rates(all);
-    this.#handshakesByAddress = new Rates(each);
-    this.#refusals = new Rates(all);
-    this.#refusalsByAddress = new Rates(each);
-    this.#sockets = new Rates(times(socketsPerHandshake, all));
-    this.#socketsByAddress = new Rates(times(socketsPerHandshake, each));
+    this.#handshakes = new Crowd(limits, 1);
+    this.#refusals = new Crowd(limits, 1);
+    this.#sockets = new Crowd(limits, limits.socketsPerHandshake);
   }
 
   /** Why one more may not connect; undefined: it may. One that gets in is to be told with `enter`. */
@@ -58,15 +39,10 @@ export class Door {
 
   /** The same for a handshake that makes no new connection. What is refused does not count, so that a crowd gets in bit by bit. */
   handshakeRefusal(address: string, nowMs: number): ErrorBody | undefined {
-    const waitMs = this.#waitMs(address, nowMs);
-    if (waitMs === 0) {
-      this.#handshakes.take(everywhere, 1, nowMs);
-      this.#handshakesByAddress.take(address, 1, nowMs);
-      return undefined;
-    }
-    this.#refusals.take(everywhere, 1, nowMs);
-    this.#refusalsByAddress.take(address, 1, nowMs);
-    return errorBody("HANDSHAKES_TOO_MANY", undefined, waitMs);
+    const waitMs = this.#handshakes.waitMs(address, nowMs);
+    const counted = waitMs === 0 ? this.#handshakes : this.#refusals;
+    counted.take(address, nowMs);
+    return waitMs === 0 ? undefined : errorBody("HANDSHAKES_TOO_MANY", undefined, waitMs);
   }
 
   /**
@@ -74,11 +50,8 @@ export class Door {
    * after many.
    */
   serves(address: string, nowMs: number): boolean {
-    const isCrowd =
-      this.#sockets.waitMs(everywhere, nowMs) > 0 || this.#socketsByAddress.waitMs(address, nowMs) > 0;
-    if (isCrowd || this.#isShut(address, nowMs)) return false;
-    this.#sockets.take(everywhere, 1, nowMs);
-    this.#socketsByAddress.take(address, 1, nowMs);
+    if (this.#sockets.waitMs(address, nowMs) > 0 || this.#isShut(address, nowMs)) return false;
+    this.#sockets.take(address, nowMs);
     return true;
   }
 
@@ -92,20 +65,32 @@ export class Door {
 
   /** To whoever was told often enough, but for those that may come in. */
   #isShut(address: string, nowMs: number): boolean {
-    if (this.#waitMs(address, nowMs) === 0) return false;
-    return this.#refusals.waitMs(everywhere, nowMs) > 0 || this.#refusalsByAddress.waitMs(address, nowMs) > 0;
-  }
-
-  #waitMs(address: string, nowMs: number): number {
-    return Math.max(
-      this.#handshakes.waitMs(everywhere, nowMs),
-      this.#handshakesByAddress.waitMs(address, nowMs),
-    );
+    return this.#handshakes.waitMs(address, nowMs) > 0 && this.#refusals.waitMs(address, nowMs) > 0;
   }
 }
 
-const times = (factor: number, { perSecond, atOnce, debt }: Rate): Rate => ({
-  perSecond: factor * perSecond,
-  atOnce: factor * atOnce,
-  debt,
-});
+/** How fast something comes, from one address and from all together: so many times as fast as handshakes may. */
+class Crowd {
+  readonly #all: Rates<string>;
+  readonly #each: Rates<string>;
+
+  constructor(limits: Limits, times: number) {
+    const rates = (perSecond: number, atOnce: number) =>
+      new Rates<string>({
+        perSecond: times * perSecond,
+        atOnce: times * atOnce,
+        debt: Number.POSITIVE_INFINITY,
+      });
+    this.#all = rates(limits.handshakesPerSecond, limits.handshakesAtOnce);
+    this.#each = rates(limits.handshakesPerSecondPerAddress, limits.handshakesAtOncePerAddress);
+  }
+
+  waitMs(address: string, nowMs: number): number {
+    return Math.max(this.#all.waitMs(everywhere, nowMs), this.#each.waitMs(address, nowMs));
+  }
+
+  take(address: string, nowMs: number): void {
+    this.#all.take(everywhere, 1, nowMs);
+    this.#each.take(address, 1, nowMs);
+  }
+}

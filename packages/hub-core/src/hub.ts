@@ -25,7 +25,7 @@ import {
   stayAlive,
   unsentBytes,
 } from "./connection.ts";
-import { CorkedWebSocketServer } from "./corked-ws.ts";
+import { corkedWs } from "./corked-ws.ts";
 import { cursorOf } from "./cursor.ts";
 import { Door } from "./door.ts";
 import { keepDoor } from "./doorkeeper.ts";
@@ -143,7 +143,7 @@ export function createHub({
     {
       parser: hubParser,
       serveClient: false,
-      wsEngine: CorkedWebSocketServer,
+      wsEngine: corkedWs(limits.unheardBytes),
       maxHttpBufferSize: limits.messageBytes,
       connectTimeout: limits.connectTimeoutMs,
       pingInterval: limits.pingIntervalMs,

@@ -99,6 +99,10 @@ export interface Limits extends WireLimits {
   /** The same from one address. Per second. */
   readonly handshakesPerSecondPerAddress: number;
   readonly handshakesAtOncePerAddress: number;
+  /** So many times as fast as handshakes may sockets be opened on the hub's own server; who goes on is not answered, and cut off. */
+  readonly socketsPerHandshake: number;
+  /** What a WebSocket may still send that is closed, or not yet a connection's, before it is cut off. Bytes. */
+  readonly unheardBytes: number;
   /** From the connection to the first valid handshake; on the hub's own server also to the end of a request's head. Milliseconds. */
   readonly connectTimeoutMs: number;
   /** For one HTTP request to arrive, on the hub's own server: long polling brings its messages so. Milliseconds. */
@@ -159,6 +163,8 @@ export const defaultLimits: Limits = {
   handshakesAtOnce: 1_000, // beyond it they come in bit by bit: clients try again by themselves
   handshakesPerSecondPerAddress: 50, // a quarter of that
   handshakesAtOncePerAddress: 100, // an office whose line was down; the others come some seconds later
+  socketsPerHandshake: 4, // who polls has two, a third to change to WebSocket, and a new one after each rest of 5 s; TLS takes 1 to 2 ms for each
+  unheardBytes: 65_536, // what was on its way at the goodbye; with 1 MiB who then connects again left others' p99 at 2 to 3 times
   connectTimeoutMs: 10_000,
   requestTimeoutMs: 30_000, // the largest message at 35 kB/s
   pingIntervalMs: 25_000, // Socket.IO's default

@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { OrreryError } from "@orrery/contracts";
-import { networkOf } from "./address.ts";
+import { addressOf, networkOf } from "./address.ts";
 import type { Door } from "./door.ts";
 import type { Limits } from "./limits.ts";
 import { Tally } from "./tally.ts";
@@ -28,8 +28,8 @@ const holdMs = 1_000;
  * The hub's own server, for satellites alone, that gives nobody more time and room than they need; with `tls` for `https` only. A
  * connection has `connectTimeoutMs` for its TLS handshake, and as long again for the head of a request, of 16 KiB at most (Node's
  * bound). With a `door`, whoever opens sockets without end, or is not let in there and has been told so often, is not answered, and cut off
- * after a second; an address with more sockets than its connections can have is cut off at once. Without one all come from a proxy. A certificate or a key that is
- * none is `CONFIG_INVALID`.
+ * after a second; an address with more sockets than its connections can have is cut off at once. Without one all come from a proxy. A
+ * certificate or a key that is none is `CONFIG_INVALID`.
  */
 export function ownServer(limits: Limits, tls: Tls | undefined, door: Door | undefined): Server {
   const server = serverOf(limits, tls, door);
@@ -44,8 +44,8 @@ function serverOf(
   door: Door | undefined,
 ): Server {
   /** What is no handshake counts as one. The next request from there costs a new connection. */
-  const refuse: RequestListener = ({ socket }, response) => {
-    door?.handshakeRefusal(networkOf(socket.remoteAddress ?? ""), performance.now());
+  const refuse: RequestListener = (request, response) => {
+    door?.handshakeRefusal(addressOf(request, 0), performance.now());
     response.writeHead(404, { connection: "close" }).end();
   };
   const options = {
