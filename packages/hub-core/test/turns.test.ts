@@ -28,5 +28,8 @@ it("while none do, the next page follows in the next turn of the event loop", as
   turns.passed();
   await gapMs(turns, () => undefined);
   await sleep(0);
-  expect(await gapMs(turns, () => undefined)).toBeLessThan(4 * workMs);
+  const gaps: number[] = [];
+  for (let time = 0; time < 5; time += 1) gaps.push(await gapMs(turns, () => undefined));
+  // The machine may stand still now and then; a rest would be in each of them.
+  expect(gaps.toSorted((a, b) => a - b)[2]).toBeLessThan(4 * workMs);
 });
