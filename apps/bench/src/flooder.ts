@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { defaultLimits } from "@orrery/hub-core";
 import { WebSocket } from "ws";
 import { largeParcelOf, parcelOf } from "./parcel.ts";
 
@@ -27,11 +28,11 @@ const frames: Readonly<Record<Exclude<FloodKind, "churn">, readonly string[]>> =
     message(
       0,
       "hub:emit",
-      Array.from({ length: 600 }, (_, place) => ["in-transit", inTransit(largeParcelOf(0, place))]),
+      Array.from({ length: 160 }, (_, place) => ["in-transit", inTransit(largeParcelOf(0, place))]),
     ),
   ],
   // For which the hub ends the connection.
-  "too large": [message(0, "in-transit", "x".repeat(1_200_000))],
+  "too large": [message(0, "in-transit", "x".repeat(1.15 * defaultLimits.messageBytes))],
   requests: Array.from({ length: 100 }, (_, ackId) => [
     message(ackId, "hub:listen", { events: ["pickup"], after: "start" }),
     message(ackId, "hub:follow", { as: `f${ackId}`, events: ["pickup"], from: "start" }),

@@ -77,14 +77,21 @@ it("names every fault of its environment at once, and does not start", async () 
 
 it("names every fault of its limits", async () => {
   await using wrong = runHub({
-    HUB_LIMITS: '{"connections":0,"colour":7,"depth":"deep"}',
+    HUB_LIMITS: '{"connections":0,"colour":7,"depth":"deep","graceMs":2147483648,"workPercent":101}',
     HUB_PORT: "seventy",
   });
   await using no = runHub({ HUB_LIMITS: "{connections: 5}" });
   await using list = runHub({ HUB_LIMITS: "[]" });
   expect(await Promise.all([wrong, no, list].map(({ ended }) => ended))).toEqual([78, 78, 78]);
   const faults = wrong.lines.matching(/^HUB_(LIMITS|PORT): /).join("\n");
-  for (const named of ["connections must be", 'no limit "colour"', "depth must be", "HUB_PORT"]) {
+  for (const named of [
+    "connections must be",
+    'no limit "colour"',
+    "depth must be",
+    "graceMs must be a whole number from 1 to 2147483647",
+    "workPercent must be a whole number from 1 to 100",
+    "HUB_PORT",
+  ]) {
     expect(faults).toContain(named);
   }
   for (const one of [no, list]) {

@@ -182,7 +182,7 @@ export function createHub({
   });
 
   const audiences = new Map<string, Audiences>();
-  const turns = new Turns();
+  const turns = new Turns(limits.workPercent);
   const tail = new Tail(log.head, limits.tailBytes);
   const publisher = new Publisher(log, limits, logger, (events) => {
     tail.push(events);

@@ -46,6 +46,13 @@ export interface Limits extends WireLimits {
   /** The same for all connections of one satellite together, and at once as many as one connection. Per second. */
   readonly bytesPerSecondPerSatellite: number;
   /**
+   * Of the hub's time, for reading what one connection brings while somebody else says anything; pages of catch-up together have as
+   * much while events pass live. Percent.
+   */
+  readonly workPercent: number;
+  /** The same for all connections of one satellite together, where it has several. Percent. */
+  readonly workPercentPerSatellite: number;
+  /**
    * Data of one connection's events that have no receipt yet; past it nothing more is taken from it until some have. A message
    * that is larger passes alone. Bytes.
    */
@@ -124,7 +131,7 @@ export interface Limits extends WireLimits {
 export const defaultLimits: Limits = {
   eventBytes: 131_072, // what a browser handles in a frame; larger content belongs in a store, with a reference
   batchEvents: 256, // what the satellite package sends at most; they take the hub 5 ms, in which it does nothing else
-  messageBytes: 1_048_576, // Engine.IO's own default, enforced by it before anything is parsed
+  messageBytes: 262_144, // two events of the largest size, 3 to 5 ms in which the hub does nothing else; with Engine.IO's 1 MiB it is 10 to 15
   depth: 32, // far deeper than people nest, far shallower than a stack
   queueBytes: 67_108_864, // a second of the fastest log's work, several times over
   resendMs: 2_000, // what was on its way is here by then, over a bad network too; the satellite package resends after 500
@@ -137,9 +144,11 @@ export const defaultLimits: Limits = {
   requestsAtOnce: 100, // who connects asks to listen, to follow and to work; who does so under more names than that waits a little
   requestsPerSecondPerSatellite: 100, // many copies of a service come back together
   debtEvents: 200, // plain clients have so much on its way when they are told
-  bytesPerSecond: 4_194_304, // 5,000 events of 800 bytes; a message of the largest size takes the hub 20 ms
-  bytesAtOnce: 4_194_304,
-  bytesPerSecondPerSatellite: 4_194_304, // what the disk writes of one, all others wait for
+  bytesPerSecond: 2_097_152, // 5,000 events of 400 bytes; with twice as much p99 beside a flood of large events was at 1.7 to 3.4 times the quiet one
+  bytesAtOnce: 2_097_152,
+  bytesPerSecondPerSatellite: 2_097_152, // what the disk writes of one, all others wait for
+  workPercent: 20, // four others have as much, and the hub itself too
+  workPercentPerSatellite: 8, // what one that takes its turn comes to; commits and receipts take as long again. With 20 a flood over 20 connections left others' p99 at up to 3.3 times
   inFlightBytes: 131_072, // 450 events of 280 bytes: at 20,000 a second they wait 22 ms, and a commit takes 3 to 10
   inFlightBytesPerSatellite: 524_288, // four connections that each have all that they may
   listenRooms: 100,
@@ -175,16 +184,25 @@ export const defaultLimits: Limits = {
   closeMs: 1_000, // within the 4 seconds that a process has to end
 };
 
+/** What a timer takes: one that is longer is over at once. Milliseconds. */
+const mostMs = 2_147_483_647;
+
+function mostOf(name: string): number {
+  if (name.endsWith("Ms")) return mostMs;
+  return name.startsWith("workPercent") ? 100 : Number.MAX_SAFE_INTEGER;
+}
+
 /** What is wrong with changes of the limits, each in a few words; empty: nothing. */
 export function limitFaults(changes: object): string[] {
   return Object.entries(changes).flatMap(([name, value]) => {
     if (!Object.hasOwn(defaultLimits, name)) return [`there is no limit ${JSON.stringify(name)}`];
-    const isUsable = Number.isSafeInteger(value) && value >= 1;
-    return isUsable ? [] : [`${name} must be a whole number above 0, not ${JSON.stringify(value)}`];
+    const most = mostOf(name);
+    const isUsable = Number.isSafeInteger(value) && value >= 1 && value <= most;
+    return isUsable ? [] : [`${name} must be a whole number from 1 to ${most}, not ${JSON.stringify(value)}`];
   });
 }
 
-/** Fills in the defaults. Anything but a whole number above zero is `CONFIG_INVALID`. */
+/** Fills in the defaults. Anything but a whole number above zero, one that a timer takes or a percentage, is `CONFIG_INVALID`. */
 export function limitsFrom(changes: Partial<Limits> = {}): Limits {
   const faults = limitFaults(changes);
   if (faults.length > 0) throw new OrreryError("CONFIG_INVALID", { detail: `${faults.join("; ")}.` });

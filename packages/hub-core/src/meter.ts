@@ -17,7 +17,7 @@ import type { Limits } from "./limits.ts";
 import { Loads } from "./loads.ts";
 import type { Logger } from "./logger.ts";
 import { Rates } from "./rate.ts";
-import { mostWorkMs, share, together } from "./share.ts";
+import { countedMs } from "./share.ts";
 import type { Tally } from "./tally.ts";
 
 /** Messages of any kind, acks and pings too, for each event that may be said: what is no event, or is refused, is less work. */
@@ -34,7 +34,7 @@ const postMessages = 8;
  * one satellite to the other. Milliseconds.
  */
 const turnMs = 0.25;
-/** So much of the hub's time its connections take together, after a rest, before they wait for their share. Milliseconds. */
+/** So much of the hub's time a satellite's connections take together, after a rest, before they wait for their share. Milliseconds. */
 const burstMs = 5;
 /** Who is the only one that has said anything for so long has nobody to wait for. Milliseconds. */
 const aloneMs = 100;
@@ -59,13 +59,9 @@ export class Meter {
   readonly #messages: Rates<Connection>;
   readonly #bytes: Gauge;
   /** Milliseconds of the hub's. */
-  readonly #time = new Rates<string>({ perSecond: 1_000 * share, atOnce: turnMs, debt: 0 });
+  readonly #time: Rates<string>;
   /** The same, for those that have several connections. */
-  readonly #timeTogether = new Rates<string>({
-    perSecond: 1_000 * together.share,
-    atOnce: burstMs,
-    debt: 0,
-  });
+  readonly #timeTogether: Rates<string>;
   /** Kept, since to make these names anew takes a third of all that the rate costs. */
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #owners = new WeakMap<Connection, string>();
@@ -104,6 +100,12 @@ export class Meter {
       debt: 0,
     });
     this.#bytes = gaugeOf(limits.bytesPerSecond, limits.bytesPerSecondPerSatellite, limits.bytesAtOnce, 0);
+    this.#time = new Rates({ perSecond: 10 * limits.workPercent, atOnce: turnMs, debt: 0 });
+    this.#timeTogether = new Rates({
+      perSecond: 10 * limits.workPercentPerSatellite,
+      atOnce: burstMs,
+      debt: 0,
+    });
     this.#loads = new Loads(limits.inFlightBytes);
     this.#loadsOfSatellites = new Loads(limits.inFlightBytesPerSatellite);
   }
@@ -242,8 +244,9 @@ export class Meter {
   /** Takes so much of its satellite's time. Its connections rest one after the other. */
   #rest(connection: Connection, workMs: number, nowMs: number): void {
     const owner = this.#ownerOf(connection);
-    this.#time.take(owner, Math.min(workMs, mostWorkMs), nowMs);
-    this.#timeTogether.take(owner, Math.min(workMs, together.mostWorkMs), nowMs);
+    const { workPercent, workPercentPerSatellite } = this.#limits;
+    this.#time.take(owner, countedMs(workMs, workPercent), nowMs);
+    this.#timeTogether.take(owner, countedMs(workMs, workPercentPerSatellite), nowMs);
     this.#restsUntilMs.set(connection, nowMs + Math.min(this.#timeStopMs(owner, nowMs), this.#mostStopMs));
   }
 

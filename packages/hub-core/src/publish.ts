@@ -19,9 +19,16 @@ interface Waiting {
   readonly isWhole: boolean;
   /** Whose order over refusals is kept; undefined where it is not. */
   readonly connection: object | undefined;
-  /** Who has a share in each commit; undefined: the hub itself. */
-  readonly source: object | undefined;
+  /** Undefined: of the hub itself. */
+  readonly share: Share | undefined;
   readonly answer: (receipts: readonly Receipt[], error?: unknown) => void;
+}
+
+/** A part of a commit. */
+interface Share {
+  readonly source: object;
+  /** 1: all that a source may have of a commit where it has more. */
+  readonly weight: number;
 }
 
 /**
@@ -86,7 +93,7 @@ export class Publisher {
         if (error === undefined) resolve();
         else reject(error);
       };
-      this.#push({ events: [], records, isWhole: false, connection: undefined, source: undefined, answer });
+      this.#push({ events: [], records, isWhole: false, connection: undefined, share: undefined, answer });
     });
   }
 
@@ -102,7 +109,7 @@ export class Publisher {
         else if (refused !== undefined) reject(OrreryError.from(refused.error));
         else resolve(receipts as readonly Accepted[]);
       };
-      this.#push({ events, records, isWhole: true, connection: undefined, source: undefined, answer });
+      this.#push({ events, records, isWhole: true, connection: undefined, share: undefined, answer });
       this.#queuedBytes += bytesOf(events);
     });
   }
@@ -122,7 +129,7 @@ export class Publisher {
       records: [],
       isWhole: false,
       connection: undefined,
-      source: undefined,
+      share: undefined,
       answer: () => undefined,
     });
   }
@@ -149,17 +156,17 @@ export class Publisher {
       return answer(refusals(events.length, "HUB_BUSY"));
     }
     this.#queuedBytes += bytes;
-    const shares = Math.ceil(events.length / sourceEvents);
+    const parts = partsOf(events);
     const all: Receipt[] = [];
     let answered = 0;
-    for (let share = 0; share < shares; share += 1) {
-      const own = events.slice(share * sourceEvents, (share + 1) * sourceEvents);
-      const answerShare: Waiting["answer"] = (receipts, error) => {
-        all.push(...receipts);
-        answered += 1;
-        if (answered === shares) answer(all, error);
-      };
-      this.#push({ events: own, records: [], isWhole: false, connection, source, answer: answerShare });
+    const answerPart: Waiting["answer"] = (receipts, error) => {
+      all.push(...receipts);
+      answered += 1;
+      if (answered === parts.length) answer(all, error);
+    };
+    for (const { events: part, weight } of parts) {
+      const share = source && { source, weight };
+      this.#push({ events: part, records: [], isWhole: false, connection, share, answer: answerPart });
     }
   }
 
@@ -225,18 +232,18 @@ export class Publisher {
     let total = 0;
     let isFull = false;
     for (const waiting of this.#queue) {
-      const { source, events } = waiting;
-      const before = taken.get(source) ?? 0;
-      const isOver = source !== undefined && before > 0 && before + events.length > sourceEvents;
+      const { share, events } = waiting;
+      const weight = (taken.get(share?.source) ?? 0) + (share?.weight ?? 0);
+      const isOver = weight > 1 && taken.has(share?.source);
       if (!isOver) isFull ||= batch.length > 0 && total + events.length > this.#limits.commitEvents;
       if (isOver || isFull) {
         left.push(waiting);
-        taken.set(source, sourceEvents); // what it said behind this waits as well
+        taken.set(share?.source, 1); // what it said behind this waits as well
         continue;
       }
       batch.push(waiting);
       total += events.length;
-      taken.set(source, before + events.length);
+      taken.set(share?.source, weight);
     }
     this.#queue = left;
     return batch;
@@ -264,7 +271,29 @@ export class Publisher {
 const lazyMs = 1_000;
 
 /** Of one source in one commit, where there is more: one or two ms of the log's work. */
-const sourceEvents = 64;
+const shareEvents = 64;
+const shareBytes = 24_576;
+
+/** A source's events for as many commits: each part is its share of one at most, or one event that is larger. */
+function partsOf(events: readonly NewEvent[]): readonly Part[] {
+  const parts: Part[] = [];
+  let part: Part | undefined;
+  for (const event of events) {
+    const weight = Math.max(1 / shareEvents, Buffer.byteLength(event.data) / shareBytes);
+    if (part === undefined || part.weight + weight > 1) {
+      part = { events: [], weight: 0 };
+      parts.push(part);
+    }
+    part.events.push(event);
+    part.weight += weight;
+  }
+  return parts;
+}
+
+interface Part {
+  readonly events: NewEvent[];
+  weight: number;
+}
 
 const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
 

@@ -1,14 +1,13 @@
-/** Nobody has more than this of the hub's time while somebody else wants some. */
-export const share = 0.2;
-/** Where something kept the hub at work for longer, the machine or the process stood still, which was nobody's doing. Milliseconds. */
-export const mostWorkMs = 60;
-
 /**
- * The same for the reading of what a satellite's connections bring, where it has several: together no more than what one has that takes
- * its turn. What comes of it, commits and receipts, takes as long again. With all of the share a flood over 20 connections left others'
- * p99 at up to 3.3 times the quiet one.
+ * Nobody waits for its share for longer: what kept the hub at work for more than that pays for was a machine that stood still,
+ * which was nobody's doing. Milliseconds.
  */
-export const together = { share: 0.4 * share, mostWorkMs: 0.4 * mostWorkMs };
+export const mostWaitMs = 300;
+
+/** What counts of so much work where so many percent of the hub's time may be had. Milliseconds. */
+export const countedMs = (workMs: number, percent: number): number =>
+  Math.min(workMs, (mostWaitMs * percent) / 100);
 
 /** How long whatever kept the hub at work for so long waits before it does so again. Milliseconds. */
-export const restMs = (workMs: number): number => Math.min(workMs, mostWorkMs) * (1 / share - 1);
+export const restMs = (workMs: number, percent: number): number =>
+  countedMs(workMs, percent) * (100 / percent - 1);

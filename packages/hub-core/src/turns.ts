@@ -15,8 +15,14 @@ const turnMs = 1_000;
 export class Turns {
   readonly #turns = pLimit(turns);
   readonly #starts = pLimit(1);
+  readonly #percent: number;
   #isLive = false;
   #restMs = 0;
+
+  /** `percent`: of the hub's time, for pages while events pass live. */
+  constructor(percent: number) {
+    this.#percent = percent;
+  }
 
   /** Events have passed live. */
   passed(): void {
@@ -48,7 +54,7 @@ export class Turns {
         // What is sent goes to the sockets at the end of this turn, and to the system at the end of the next one.
         await nextTurn();
         await nextTurn();
-        this.#restMs = restMs(performance.now() - beganMs);
+        this.#restMs = restMs(performance.now() - beganMs, this.#percent);
       });
     });
   }

@@ -5,9 +5,9 @@ import type { Accepted } from "@orrery/contracts";
 import { WebSocket } from "ws";
 import type { HubSocket } from "../src/audience.ts";
 import { whenOver } from "../src/connection.ts";
-import { createHub } from "../src/index.ts";
+import { createHub, defaultLimits } from "../src/index.ts";
 import { silentLogger } from "../src/logger.ts";
-import { mostWorkMs, share, together } from "../src/share.ts";
+import { mostWaitMs } from "../src/share.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { type PlainClient, RawClient } from "./clients.ts";
 import { forgetfulLog } from "./forgetful-log.ts";
@@ -26,7 +26,7 @@ const tcpOf = (hub: Pick<TestHub, "hub">, id: string) =>
   (socketOf(hub, id) as unknown as { readonly _socket: Socket })._socket;
 
 /** Longer than a connection waits for its next turn. Milliseconds. */
-const restMs = mostWorkMs / share + 100;
+const restMs = mostWaitMs + 100;
 
 /** Resolves when the hub reads nothing of what it still has to say, and not for its turn's sake. */
 async function stopped(hub: Pick<TestHub, "hub">, raw: RawClient): Promise<void> {
@@ -224,29 +224,35 @@ describe("all connections of a satellite together", () => {
     while (socketsOf(hub).some(isHeld)) await turn();
   });
 
-  it("have their share of the hub's time when others want some: one waits until the other's work is worked off", async () => {
-    await using hub = await startHub({ contracts, limits: noRates });
-    await using _other = await chatter(hub);
-    await using all = await three(hub);
-    const [first, second, third] = all;
-    const workMs = 20;
-    const begins = new Map<string, number>();
-    for (const socket of socketsOf(hub)) {
-      socket.onAny((_event, { id }) => {
-        begins.set(id, performance.now());
-        while (id === "work" && performance.now() - (begins.get(id) as number) < workMs);
+  it.each([defaultLimits.workPercentPerSatellite, 16])(
+    "have their share of the hub's time when others want some, %i %%: one waits until the other's work is worked off",
+    async (percent) => {
+      await using hub = await startHub({
+        contracts,
+        limits: { ...noRates, workPercentPerSatellite: percent },
       });
-    }
-    // More of it waits when the first is dealt with.
-    first.sendTogether([said(0, "work"), ...Array.from({ length: 50 }, () => said(1, filling))]);
-    while (!begins.has("work")) await turn();
-    second.send(said(0, "second"));
-    third.send(said(0, "third"));
-    await second.until((frame) => frame.startsWith("43/house,0["));
-    const waitedMs = (id: string) => (begins.get(id) as number) - (begins.get("work") as number) - workMs;
-    expect(waitedMs("second")).toBeGreaterThan((0.8 * workMs) / together.share);
-    expect(waitedMs("third")).toBeLessThan((0.4 * workMs) / together.share);
-  });
+      await using _other = await chatter(hub);
+      await using all = await three(hub);
+      const [first, second, third] = all;
+      const workMs = 20;
+      const begins = new Map<string, number>();
+      for (const socket of socketsOf(hub)) {
+        socket.onAny((_event, { id }) => {
+          begins.set(id, performance.now());
+          while (id === "work" && performance.now() - (begins.get(id) as number) < workMs);
+        });
+      }
+      // More of it waits when the first is dealt with.
+      first.sendTogether([said(0, "work"), ...Array.from({ length: 50 }, () => said(1, filling))]);
+      while (!begins.has("work")) await turn();
+      second.send(said(0, "second"));
+      third.send(said(0, "third"));
+      await second.until((frame) => frame.startsWith("43/house,0["));
+      const waitedMs = (id: string) => (begins.get(id) as number) - (begins.get("work") as number) - workMs;
+      expect(waitedMs("second")).toBeGreaterThan((80 * workMs) / percent);
+      expect(waitedMs("third")).toBeLessThan((40 * workMs) / percent);
+    },
+  );
 
   it("take their turns one after the other", async () => {
     await using hub = await startHub({ contracts, limits: noRates });
@@ -271,7 +277,7 @@ describe("all connections of a satellite together", () => {
     }
     // Side by side they would take half as long.
     const tookMs = (begins.at(-1) as number) - (begins[0] as number);
-    expect(tookMs).toBeGreaterThan((0.7 * 2 * count * workMs) / together.share);
+    expect(tookMs).toBeGreaterThan((70 * 2 * count * workMs) / defaultLimits.workPercentPerSatellite);
   });
 });
 
@@ -520,6 +526,25 @@ it.each<[string, (client: PlainClient) => Promise<Accepted[]>]>([
     expect(Math.max(...hub.commits)).toBeLessThanOrEqual(129);
   },
 );
+
+it.each([
+  ["long", "x".repeat(4_000)],
+  ["short, of characters that take three bytes each", "字".repeat(1_300)],
+])("a share of a commit is of bytes, too: six of those that are %s", async (_how, text) => {
+  await using hub = await startGated({ inFlightBytes: 100_000_000 });
+  await using much = await connect(hub, { ...host, protocol: 1 });
+  await using little = await connect(hub, { ...guest, protocol: 1 });
+  const count = 50;
+  const batch = Array.from({ length: count }, () => ["said", { id: text }]);
+  const all = much.socket.emitWithAck("hub:emit", batch);
+  await much.say("waved", { id: "marker" });
+  const one = little.say("said", { id: "one" }) as unknown as Promise<Accepted>;
+  await little.say("waved", { id: "marker" });
+  hub.open();
+  expect((await one).offset).toBeLessThan(14);
+  expect((await all).receipts.filter(({ ok }: { ok: boolean }) => ok)).toHaveLength(count);
+  expect(Math.max(...hub.commits)).toBeLessThanOrEqual(7);
+});
 
 it("nothing that a connection says overtakes what it has said before, also where its share is full in between", async () => {
   await using hub = await startGated({});

@@ -80,7 +80,7 @@ describe("a batched listener", () => {
       contract: { name: "house", version: "1.0.0" },
       satellite: host,
       cursor: `${hub.log.epoch}:0`,
-      limits: { eventBytes: 1_234, batchEvents: 256, messageBytes: 1_048_576 },
+      limits: { eventBytes: 1_234, batchEvents: 256, messageBytes: 262_144 },
     });
     await client[Symbol.asyncDispose]();
   });

@@ -353,7 +353,7 @@ it("who watches and does not read is told no more than its limit, and that it ha
   while (unsentBytes(hubEnd.conn) <= limits.unsentBytes) {
     await speaker.socket.emitWithAck(
       "hub:emit",
-      Array.from({ length: 50 }, () => note),
+      Array.from({ length: 25 }, () => note),
     );
   }
   const heldBefore = heldBytes(hubEnd);

@@ -17,14 +17,14 @@ async function gapMs(turns: Turns, between: () => void): Promise<number> {
 }
 
 it("while events pass live, a page waits four times as long as the one before it kept the hub at work", async () => {
-  const turns = new Turns();
+  const turns = new Turns(20);
   turns.passed();
   // A timer may be a millisecond early.
   expect(await gapMs(turns, () => turns.passed())).toBeGreaterThan(5 * workMs - 1);
 });
 
 it("while none do, the next page follows in the next turn of the event loop", async () => {
-  const turns = new Turns();
+  const turns = new Turns(20);
   turns.passed();
   await gapMs(turns, () => undefined);
   await sleep(0);

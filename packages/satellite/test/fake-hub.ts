@@ -36,7 +36,7 @@ export const refused = (code: ErrorCode, retryAfterMs?: number): Refused => ({
  */
 export class FakeHub implements AsyncDisposable {
   epoch = "e";
-  limits: WireLimits = { eventBytes: 131_072, batchEvents: 1_000, messageBytes: 1_048_576 };
+  limits: WireLimits = { eventBytes: 131_072, batchEvents: 1_000, messageBytes: 262_144 };
   /** What each handshake said, as far as it came to that. */
   readonly handshakes: Record<string, unknown>[] = [];
   /** What it refuses the handshakes that come next with, in their order. */
