@@ -16,8 +16,8 @@ async function speak(client: PlainClient, from: number, count: number): Promise<
     ["said", { id: `${n}`, text }],
     ...(n % 10 === 0 ? [["mood", { who: `w${n % 3}`, mood: `${n}` }]] : []),
   ]);
-  for (let start = 0; start < entries.length; start += 50) {
-    const reply = await client.socket.emitWithAck("hub:emit", entries.slice(start, start + 50));
+  for (let start = 0; start < entries.length; start += 25) {
+    const reply = await client.socket.emitWithAck("hub:emit", entries.slice(start, start + 25));
     expect(reply.receipts.every(({ ok }: { ok: boolean }) => ok)).toBe(true);
   }
 }
