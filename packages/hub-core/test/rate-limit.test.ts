@@ -255,7 +255,7 @@ describe("a batch that is refused for its rate", () => {
 
   it("has to wait the longer, the more is said behind it meanwhile", async () => {
     await using hub = await start({
-      eventsPerSecond: 100,
+      eventsPerSecond: 1, // so little comes back while they are said
       eventsAtOnce: 400,
       debtEvents: 100_000,
       resendMs: 60_000,
