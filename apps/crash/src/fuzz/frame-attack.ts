@@ -1,10 +1,11 @@
 // WebSocket frames that are none, or come in the wrong order.
+import { defaultLimits } from "@orrery/hub-core";
 import type { Chance } from "./chance.ts";
 import { type Frame, frameBytes, opcodes, textFrame } from "./frames.ts";
 import type { Saying } from "./saying.ts";
 
 /** The hub's bound on a message, with what goes just past it. Bytes. */
-const tooLong = 1_048_577;
+const tooLong = defaultLimits.messageBytes + 1;
 
 const kinds = {
   "random bytes": 2,

@@ -22,14 +22,14 @@ export const hostileNames = [
 ] as const;
 
 /** Levels of nesting, far beyond what the hub takes and far below its bound on a message. */
-const deepLevels = 50_000;
+const deepLevels = 40_000;
 /** Elements, far beyond every bound of the hub's on a list, and within that on a message. */
 const manyElements = 20_000;
 /** UTF-16 units, beyond what the hub keeps of any name. */
 const longLength = 5_000;
 
 /** Arguments that no function can be called with, within one message. */
-const tooManyArguments = 300_000;
+const tooManyArguments = 130_000;
 
 /** JSON of them. */
 export const manyArguments = (): string => new Array(tooManyArguments).fill(1).join(",");

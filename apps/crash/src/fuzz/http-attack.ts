@@ -1,4 +1,5 @@
 // HTTP that is none, and HTTP that Engine.IO does not expect.
+import { defaultLimits } from "@orrery/hub-core";
 import type { Chance } from "./chance.ts";
 import { textFrame } from "./frames.ts";
 import { handshakeOf } from "./handshake.ts";
@@ -33,7 +34,7 @@ const kinds = {
 } as const;
 
 /** The hub's bound on a message, with what goes past it. Bytes. */
-const tooMany = 1_100_000;
+const tooMany = 1.05 * defaultLimits.messageBytes;
 const path = "/socket.io/?EIO=4&transport=polling";
 const webSocketPath = "/socket.io/?EIO=4&transport=websocket";
 

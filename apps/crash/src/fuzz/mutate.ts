@@ -1,3 +1,4 @@
+import { defaultLimits } from "@orrery/hub-core";
 import type { Chance } from "./chance.ts";
 import { hostileNames, hostileNumber, hostileText, hostileValue } from "./hostile.ts";
 import { RawJson } from "./json-text.ts";
@@ -10,7 +11,7 @@ const gone = Symbol("gone");
 /** Elements that a list is repeated to: past the hub's bounds for events, and for claims. */
 const repeatedTo = [2, 101, 1_001, 10_001] as const;
 /** No list is repeated to more text than that, so that most of what is mutated is still read. UTF-16 units, about. */
-const mostLength = 300_000;
+const mostLength = 0.4 * defaultLimits.messageBytes;
 
 /** The same value, but wrong in one place: something missing, too much, of another kind or out of range. Pure. */
 export function mutated(value: unknown, chance: Chance): unknown {

@@ -1,5 +1,6 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { parcels } from "@orrery/contracts/parcels";
+import { defaultLimits } from "@orrery/hub-core";
 import { attackers, bystander } from "../../src/fuzz/cast.ts";
 import { Chance } from "../../src/fuzz/chance.ts";
 import { handshakeOf } from "../../src/fuzz/handshake.ts";
@@ -119,7 +120,7 @@ describe("a mutation", () => {
     expect(has((text) => !text.includes("token"))).toBe(true);
     expect(has((text) => text.includes('"__proto__":'))).toBe(true);
     expect(has((text) => text.length > 10_000)).toBe(true);
-    expect(wrong.every((text) => text.length < 262_144)).toBe(true);
+    expect(wrong.every((text) => text.length < defaultLimits.messageBytes)).toBe(true);
   });
 
   it("says JSON that no value has", () => {
