@@ -6,6 +6,7 @@ import type { Writable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { WebSocket } from "ws";
 import type { HubSocket } from "./audience.ts";
+import type { Limits } from "./limits.ts";
 
 export type Connection = HubSocket["conn"];
 
@@ -158,16 +159,24 @@ export function watchSocket(
 
 /**
  * Ends a WebSocket that goes on although nobody hears it, since it is closed, or no connection's yet: `ws` reads for 30 s what comes
- * then, as fast as it comes, and throws it away. `mostBytes` may have been on their way.
+ * then, as fast as it comes, and throws it away. `unheardBytes` may have been on their way. It is not read any more at once, and cut
+ * off after `closeMs`: with bytes unread that takes the goodbye, why it is closed, from the other side as well.
  */
-export function boundUnheard(socket: WebSocket, mostBytes: number): void {
+export function boundUnheard(
+  socket: WebSocket,
+  { unheardBytes, closeMs }: Pick<Limits, "unheardBytes" | "closeMs">,
+): void {
   const { _socket: tcp, _receiver: receiver } = socket as WebSocket & SocketInsides;
   let unheardFrom: number | undefined;
+  let ending: NodeJS.Timeout | undefined;
+  tcp.once("close", () => clearTimeout(ending));
   tcp.on("data", () => {
     const isWatched = Object.hasOwn(receiver, "write"); // by `watchSocket`
     const isHeard = isWatched && socket.readyState === socket.OPEN;
     unheardFrom = isHeard ? undefined : (unheardFrom ?? tcp.bytesRead);
-    if (unheardFrom !== undefined && tcp.bytesRead - unheardFrom > mostBytes) socket.terminate();
+    if (unheardFrom === undefined || tcp.bytesRead - unheardFrom <= unheardBytes) return;
+    tcp.pause();
+    ending ??= setTimeout(() => socket.terminate(), closeMs);
   });
 }
 

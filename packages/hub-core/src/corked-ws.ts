@@ -2,14 +2,19 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
 import { boundUnheard } from "./connection.ts";
+import type { Limits } from "./limits.ts";
 import { badRequest, refuseUpgrade, saysMore } from "./upgrade.ts";
 
 /**
  * `ws`, with all frames that go to one connection in one turn of the event loop sent by one system call. For Engine.IO's
  * `wsEngine` option. Measured (two shared cores, 100 plain listeners, bursts): 5 to 7 times less CPU per delivery, none
- * of it lost when events are far apart. Of what nobody hears it reads `unheardBytes` at most.
+ * of it lost when events are far apart. Of what nobody hears it reads little (`boundUnheard`).
  */
-export const corkedWs = (unheardBytes: number): (new (options: ServerOptions) => WebSocketServer) =>
+export const corkedWs = (
+  limits: Pick<Limits, "unheardBytes" | "closeMs">,
+): (new (
+  options: ServerOptions,
+) => WebSocketServer) =>
   class extends WebSocketServer {
     constructor(options: ServerOptions) {
       super({ ...options, autoPong: false }); // `watchSocket` does
@@ -24,7 +29,7 @@ export const corkedWs = (unheardBytes: number): (new (options: ServerOptions) =>
       if (saysMore(request, head)) return refuseUpgrade(connection, badRequest);
       corkPerTurn(connection);
       super.handleUpgrade(request, connection, head, (socket, upgraded) => {
-        boundUnheard(socket, unheardBytes);
+        boundUnheard(socket, limits);
         done(socket, upgraded);
       });
     }

@@ -143,7 +143,7 @@ export function createHub({
     {
       parser: hubParser,
       serveClient: false,
-      wsEngine: corkedWs(limits.unheardBytes),
+      wsEngine: corkedWs(limits),
       maxHttpBufferSize: limits.messageBytes,
       connectTimeout: limits.connectTimeoutMs,
       pingInterval: limits.pingIntervalMs,

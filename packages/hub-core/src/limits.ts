@@ -108,7 +108,7 @@ export interface Limits extends WireLimits {
   readonly handshakesAtOncePerAddress: number;
   /** So many times as fast as handshakes may sockets be opened on the hub's own server; who goes on is not answered, and cut off. */
   readonly socketsPerHandshake: number;
-  /** What a WebSocket may still send that is closed, or not yet a connection's, before it is cut off. Bytes. */
+  /** What a WebSocket may still send that is closed, or not yet a connection's; past it it is not read, and cut off after `closeMs`. Bytes. */
   readonly unheardBytes: number;
   /** From the connection to the first valid handshake; on the hub's own server also to the end of a request's head. Milliseconds. */
   readonly connectTimeoutMs: number;
@@ -124,7 +124,7 @@ export interface Limits extends WireLimits {
   readonly tokenGraceMs: number;
   /** Between two looks for connections whose token has run out. Milliseconds. */
   readonly sessionCheckMs: number;
-  /** How long a closing hub waits for satellites to read what it still has for them. Milliseconds. */
+  /** How long a hub that closes, or ends a connection, waits for satellites to read what it still has for them. Milliseconds. */
   readonly closeMs: number;
 }
 

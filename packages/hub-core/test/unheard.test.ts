@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, createConnection, type Socket } from "node:net";
-import { createHub } from "../src/index.ts";
+import { createHub, defaultLimits } from "../src/index.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { RawClient } from "./clients.ts";
 import { forgetfulLog } from "./forgetful-log.ts";
@@ -78,6 +78,17 @@ it.each<[string, Buffer]>([
   socket.write(last);
   expect(await takesAll(socket, junk)).toBe(false);
 });
+
+it.each([1, 10])(
+  "a message that is too large, %i times, is told its end all the same: 1009",
+  async (times) => {
+    await using hub = await startHub({ contracts, limits: { closeMs: 200 } });
+    await using raw = await new RawClient(hub.url).join("/house", host);
+    const closed = once(raw.socket, "close");
+    raw.socket.send(`4${"x".repeat(times * defaultLimits.messageBytes)}`);
+    expect((await closed)[0]).toBe(1_009);
+  },
+);
 
 it("a WebSocket that is to take over from polling, and says other things first, is not read to its end", async () => {
   await using hub = await startHub({ contracts });
