@@ -77,7 +77,7 @@ it("names every fault of its environment at once, and does not start", async () 
 
 it("names every fault of its limits", async () => {
   await using wrong = runHub({
-    HUB_LIMITS: '{"connections":0,"colour":7,"depth":"deep","graceMs":2147483648,"workPercent":101}',
+    HUB_LIMITS: '{"connections":0,"colour":7,"depth":"deep","graceMs":1073741824,"workPercent":101}',
     HUB_PORT: "seventy",
   });
   await using no = runHub({ HUB_LIMITS: "{connections: 5}" });
@@ -88,7 +88,7 @@ it("names every fault of its limits", async () => {
     "connections must be",
     'no limit "colour"',
     "depth must be",
-    "graceMs must be a whole number from 1 to 2147483647",
+    "graceMs must be a whole number from 1 to 1073741823",
     "workPercent must be a whole number from 1 to 100",
     "HUB_PORT",
   ]) {

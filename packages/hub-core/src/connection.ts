@@ -176,6 +176,7 @@ export function boundUnheard(
     unheardFrom = isHeard ? undefined : (unheardFrom ?? tcp.bytesRead);
     if (unheardFrom === undefined || tcp.bytesRead - unheardFrom <= unheardBytes) return;
     tcp.pause();
+    tcp.resume = () => tcp; // `ws` would, and whoever held it back
     ending ??= setTimeout(() => socket.terminate(), closeMs);
   });
 }

@@ -46,11 +46,11 @@ export interface Limits extends WireLimits {
   /** The same for all connections of one satellite together, and at once as many as one connection. Per second. */
   readonly bytesPerSecondPerSatellite: number;
   /**
-   * Of the hub's time, for reading what one connection brings while somebody else says anything; pages of catch-up together have as
+   * Of the hub's time, for reading what one satellite brings while somebody else says anything; pages of catch-up together have as
    * much while events pass live. Percent.
    */
   readonly workPercent: number;
-  /** The same for all connections of one satellite together, where it has several. Percent. */
+  /** The same for one that has several connections, all of them together, where that is less. Percent. */
   readonly workPercentPerSatellite: number;
   /**
    * Data of one connection's events that have no receipt yet; past it nothing more is taken from it until some have. A message
@@ -131,7 +131,7 @@ export interface Limits extends WireLimits {
 export const defaultLimits: Limits = {
   eventBytes: 131_072, // what a browser handles in a frame; larger content belongs in a store, with a reference
   batchEvents: 256, // what the satellite package sends at most; they take the hub 5 ms, in which it does nothing else
-  messageBytes: 262_144, // two events of the largest size, 3 to 5 ms in which the hub does nothing else; with Engine.IO's 1 MiB it is 10 to 15
+  messageBytes: 262_144, // an event of the largest size and as much beside it, 3 to 5 ms in which the hub does nothing else; with Engine.IO's 1 MiB it is 10 to 15
   depth: 32, // far deeper than people nest, far shallower than a stack
   queueBytes: 67_108_864, // a second of the fastest log's work, several times over
   resendMs: 2_000, // what was on its way is here by then, over a bad network too; the satellite package resends after 500
@@ -175,7 +175,7 @@ export const defaultLimits: Limits = {
   socketsPerHandshake: 4, // who polls has two, a third to change to WebSocket, and a new one after each rest of 5 s; TLS takes 1 to 2 ms for each
   unheardBytes: 65_536, // what was on its way at the goodbye; with 1 MiB who then connects again left others' p99 at 2 to 3 times
   connectTimeoutMs: 10_000,
-  requestTimeoutMs: 30_000, // the largest message at 35 kB/s
+  requestTimeoutMs: 30_000, // the largest message at 9 kB/s
   pingIntervalMs: 25_000, // Socket.IO's default
   pingTimeoutMs: 20_000, // Socket.IO's default
   tokenBytes: 8_192, // what an HTTP server takes for all headers together; a token with a few claims has some 300
@@ -184,25 +184,26 @@ export const defaultLimits: Limits = {
   closeMs: 1_000, // within the 4 seconds that a process has to end
 };
 
-/** What a timer takes: one that is longer is over at once. Milliseconds. */
-const mostMs = 2_147_483_647;
+/** `ws` takes a larger `messageBytes` for none, and a timer that is longer is over at once. */
+const most = 2_147_483_647;
 
 function mostOf(name: string): number {
-  if (name.endsWith("Ms")) return mostMs;
-  return name.startsWith("workPercent") ? 100 : Number.MAX_SAFE_INTEGER;
+  if (name.startsWith("workPercent")) return 100;
+  return name.endsWith("Ms") ? Math.floor(most / 2) : most; // a satellite's timer takes a ping's two together
 }
 
 /** What is wrong with changes of the limits, each in a few words; empty: nothing. */
 export function limitFaults(changes: object): string[] {
   return Object.entries(changes).flatMap(([name, value]) => {
     if (!Object.hasOwn(defaultLimits, name)) return [`there is no limit ${JSON.stringify(name)}`];
-    const most = mostOf(name);
-    const isUsable = Number.isSafeInteger(value) && value >= 1 && value <= most;
-    return isUsable ? [] : [`${name} must be a whole number from 1 to ${most}, not ${JSON.stringify(value)}`];
+    const isUsable = Number.isSafeInteger(value) && value >= 1 && value <= mostOf(name);
+    return isUsable
+      ? []
+      : [`${name} must be a whole number from 1 to ${mostOf(name)}, not ${JSON.stringify(value)}`];
   });
 }
 
-/** Fills in the defaults. Anything but a whole number above zero, one that a timer takes or a percentage, is `CONFIG_INVALID`. */
+/** Fills in the defaults. Anything but a whole number within its bounds is `CONFIG_INVALID`. */
 export function limitsFrom(changes: Partial<Limits> = {}): Limits {
   const faults = limitFaults(changes);
   if (faults.length > 0) throw new OrreryError("CONFIG_INVALID", { detail: `${faults.join("; ")}.` });

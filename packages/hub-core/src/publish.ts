@@ -270,7 +270,7 @@ export class Publisher {
 /** How long a lazy record may wait for a commit to go with. Milliseconds. */
 const lazyMs = 1_000;
 
-/** Of one source in one commit, where there is more: one or two ms of the log's work. */
+/** Of one source in one commit, also where nobody else waits: who comes meanwhile does. One or two ms of the log's work. */
 const shareEvents = 64;
 const shareBytes = 24_576;
 
