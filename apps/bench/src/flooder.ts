@@ -15,6 +15,12 @@ const event = inTransit(parcelOf(0, 0));
 const message = (ackId: number, ...content: readonly unknown[]) =>
   `42/parcels,${ackId}${JSON.stringify(content)}`;
 
+const largeEntry = (place: number) => ["in-transit", inTransit(largeParcelOf(0, place))];
+/** So many of them that a message is almost of the largest size. */
+const largeEntries = Math.floor(
+  (0.99 * defaultLimits.messageBytes) / Buffer.byteLength(JSON.stringify(largeEntry(100))),
+);
+
 /** The frames of one write: some 64 KB, messages of the largest size, and one that is larger. */
 const frames: Readonly<Record<Exclude<FloodKind, "churn">, readonly string[]>> = {
   events: Array.from({ length: 200 }, (_, ackId) => message(ackId, "in-transit", event)),
@@ -28,7 +34,7 @@ const frames: Readonly<Record<Exclude<FloodKind, "churn">, readonly string[]>> =
     message(
       0,
       "hub:emit",
-      Array.from({ length: 160 }, (_, place) => ["in-transit", inTransit(largeParcelOf(0, place))]),
+      Array.from({ length: largeEntries }, (_, place) => largeEntry(place)),
     ),
   ],
   // For which the hub ends the connection.

@@ -22,7 +22,7 @@ export const hostileNames = [
 ] as const;
 
 /** Levels of nesting, far beyond what the hub takes and far below its bound on a message. */
-const deepLevels = 40_000;
+const deepLevels = 20_000;
 /** Elements, far beyond every bound of the hub's on a list, and within that on a message. */
 const manyElements = 20_000;
 /** UTF-16 units, beyond what the hub keeps of any name. */
