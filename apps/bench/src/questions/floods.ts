@@ -45,8 +45,7 @@ export const floods: Question = {
   asks: "What does a satellite that floods the hub do to one beside it?",
 
   async answer(plan: Plan): Promise<readonly Row[]> {
-    const three = { ...plan, rounds: Math.min(plan.rounds, 3) };
-    const measured = await takeTurns(cases, three, (one) => measure(plan, one));
+    const measured = await takeTurns(cases, plan, (one) => measure(plan, one));
     return cases.map(({ label }, place) => rowOf(label, measured[place] ?? []));
   },
 };
