@@ -87,8 +87,11 @@ async function measure(plan: Plan, { kind, connections }: Case): Promise<Measure
 }
 
 function rowOf(flood: string, measurements: readonly Measurement[]): Row {
-  const ratioOf = (flooded: Phase, quiet: Phase) =>
-    spreadOf(measurements.map(({ p99 }) => p99[flooded] / p99[quiet])).median.toFixed(1);
+  const ratioOf = (flooded: Phase, quiet: Phase) => {
+    const ratios = measurements.map(({ p99 }) => p99[flooded] / p99[quiet]);
+    const { median, min, max } = spreadOf(ratios);
+    return `${median.toFixed(1)} × (${min.toFixed(1)} to ${max.toFixed(1)})`;
+  };
   return {
     labels: { flood },
     figures: figuresOf(measurements, {
@@ -106,7 +109,7 @@ function rowOf(flood: string, measurements: readonly Measurement[]): Row {
       "hub peak MB": ({ peakBytes }) => peakBytes / 1e6,
     }),
     verdicts: [
-      `${flood}: p99 beside the first one is ${ratioOf("first", "before")} × that before, beside a later one ${ratioOf("later", "between")} × (goal 2)`,
+      `${flood}: p99 beside the first one is ${ratioOf("first", "before")} that before, beside a later one ${ratioOf("later", "between")} that between (goal 2)`,
     ],
   };
 }
