@@ -75,7 +75,7 @@ export class Guards {
   connect(expiresMs: number = Date.now() + hourMs): Speaker {
     const session: Session = { issuedMs: Date.now(), expiresMs, graceMs: 0, revokedThroughMs: 0 };
     const speaker = new Speaker(owner, session);
-    this.#meter.watch(speaker.socket.conn);
+    this.#meter.watch(speaker.socket.conn, "127.0.0.1");
     this.#meter.join(speaker.socket);
     return speaker;
   }

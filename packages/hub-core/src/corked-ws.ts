@@ -11,13 +11,19 @@ import { badRequest, refuseUpgrade, saysMore } from "./upgrade.ts";
  * of it lost when events are far apart. Of what nobody hears it reads little (`boundUnheard`).
  */
 export const corkedWs = (
-  limits: Pick<Limits, "unheardBytes" | "closeMs">,
+  limits: Pick<Limits, "unheardBytes" | "closeMs" | "messageFragments" | "messageReads">,
 ): (new (
   options: ServerOptions,
 ) => WebSocketServer) =>
   class extends WebSocketServer {
     constructor(options: ServerOptions) {
-      super({ ...options, autoPong: false }); // `watchSocket` does
+      const { closeMs, messageFragments, messageReads } = limits;
+      const bounds = {
+        closeTimeout: closeMs, // an option of `ws` that its types do not have
+        maxFragments: messageFragments,
+        maxBufferedChunks: messageReads,
+      };
+      super({ ...options, ...bounds, autoPong: false }); // `watchSocket` does
     }
 
     override handleUpgrade(

@@ -8,6 +8,7 @@ import { type Connection, idOf, isPolling } from "./connection.ts";
 import type { Door } from "./door.ts";
 import { whenIdle } from "./idle.ts";
 import type { Meter } from "./meter.ts";
+import { type RequestRules, requestRefusal } from "./origin.ts";
 import { type Refusal, refuseUpgrade } from "./upgrade.ts";
 
 interface EngineRequest extends IncomingMessage {
@@ -30,6 +31,7 @@ export function keepDoor(
   meter: Meter,
   proxies: number,
   handshakesPerSecond: number,
+  rules: RequestRules,
 ): void {
   const gapMs = Math.min(mostGapMs, 1_000 / handshakesPerSecond);
   const connections = new Map<string, Connection>();
@@ -43,7 +45,7 @@ export function keepDoor(
     entering.delete(connection.request);
     connections.set(id, connection);
     connection.setMaxListeners(0); // each of its followers may wait until it has read
-    meter.watch(connection);
+    meter.watch(connection, addressOf(connection.request, proxies));
     connection.once("close", () => {
       connections.delete(id);
       leave?.();
@@ -59,7 +61,7 @@ export function keepDoor(
     if (connection !== undefined && !isUpgrade) return void poll(connection, request, proceed);
     const address = addressOf(request, proxies);
     const nowMs = performance.now();
-    const isNew = sid === undefined && !isPreflight;
+    const isNew = !sid && !isPreflight; // as Engine.IO takes it
     const refusal = isNew ? door.refusal(address, nowMs) : door.handshakeRefusal(address, nowMs);
     if (refusal !== undefined) {
       const answer = answerOf(refusal);
@@ -84,9 +86,11 @@ export function keepDoor(
   });
 
   /** What a satellite that polls says is not read before it may be. */
-  async function poll(connection: Connection, request: IncomingMessage, proceed: () => void): Promise<void> {
-    // A second one at a time ends the connection.
-    if (request.method === "GET" && isPolling(connection)) return proceed();
+  async function poll(connection: Connection, request: EngineRequest, proceed: () => void): Promise<void> {
+    const { EIO, transport } = request._query;
+    const isPoll = request.method === "GET" && EIO === "4" && transport === "polling";
+    // A second one at a time ends the connection. What is refused does not, and counts.
+    if (isPoll && isPolling(connection) && requestRefusal(request, rules) === undefined) return proceed();
     meter.posted(connection);
     await meter.whenNext(connection);
     if (!request.destroyed) proceed();

@@ -163,7 +163,7 @@ export function createHub({
     const isOurs = server === undefined || request.url?.startsWith(`${io.path()}/`);
     if (isOurs) endUnread(request, response);
   });
-  keepDoor(io, door, meter, proxies, limits.handshakesPerSecond);
+  keepDoor(io, door, meter, proxies, limits.handshakesPerSecond, requestRules);
   // Engine.IO asks `allowRequest` of a connection's first request only.
   io.engine.use((request: IncomingMessage, _response: unknown, next: (error?: Error) => void) => {
     const refusal = hasBegun(request) ? requestRefusal(request, requestRules) : undefined;

@@ -2,6 +2,10 @@ import { OrreryError, type WireLimits } from "@orrery/contracts";
 
 /** Every bound of a hub, with its unit. What exceeds one gets an error that names it; nothing is cut or dropped. */
 export interface Limits extends WireLimits {
+  /** Frames that one WebSocket message may come in; what comes in more ends the connection. */
+  readonly messageFragments: number;
+  /** Reads that one frame of it may come in; what comes in more ends the connection. */
+  readonly messageReads: number;
   /** Levels of objects and arrays in an event's data. */
   readonly depth: number;
   /** Data of events that wait for the disk, over all satellites; past it, `HUB_BUSY`. Bytes. */
@@ -131,6 +135,8 @@ export interface Limits extends WireLimits {
 export const defaultLimits: Limits = {
   eventBytes: 131_072, // what a browser handles in a frame; larger content belongs in a store, with a reference
   batchEvents: 256, // what the satellite package sends at most; they take the hub 5 ms, in which it does nothing else
+  messageFragments: 256, // 1 KiB each in a message of the largest size; without a bound 0.9 MB of fragments of one byte were 14 MB and 0.3 s of CPU
+  messageReads: 4_096, // 64 bytes each
   messageBytes: 262_144, // an event of the largest size and as much beside it, 3 to 5 ms in which the hub does nothing else; with Engine.IO's 1 MiB it is 10 to 15
   depth: 32, // far deeper than people nest, far shallower than a stack
   queueBytes: 67_108_864, // a second of the fastest log's work, several times over

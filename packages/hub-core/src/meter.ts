@@ -4,7 +4,6 @@ import type { HubSocket } from "./audience.ts";
 import {
   type Connection,
   holdBack,
-  idOf,
   isPolling,
   unsentBytes,
   watchPolling,
@@ -65,6 +64,7 @@ export class Meter {
   /** Kept, since to make these names anew takes a third of all that the rate costs. */
   readonly #satellites = new WeakMap<HubSocket, string>();
   readonly #owners = new WeakMap<Connection, string>();
+  readonly #addresses = new WeakMap<Connection, string>();
   /** What waits for receipts. */
   readonly #loads: Loads<Connection>;
   readonly #loadsOfSatellites: Loads<string>;
@@ -110,8 +110,9 @@ export class Meter {
     this.#loadsOfSatellites = new Loads(limits.inFlightBytesPerSatellite);
   }
 
-  /** Counts all that the connection carries, from now on. */
-  watch(connection: Connection): void {
+  /** Counts all that the connection carries, from now on; until it has joined with all others of its address that have not. */
+  watch(connection: Connection, address: string): void {
+    this.#addresses.set(connection, address);
     connection.on("packet", ({ data }: { readonly data?: string | Buffer }) => {
       if (connection.transport.name === "polling") this.#read(connection, data?.length ?? 0);
       // It joins a namespace: for the hub that is as much as to listen.
@@ -326,9 +327,9 @@ export class Meter {
     await this.#loadsOfSatellites.whenLess(this.#ownerOf(connection));
   }
 
-  /** Its satellite; where it is not known yet whose it is, itself, by its name: nothing here keeps one that is gone. */
+  /** Its satellite; where it is not known yet whose it is, its address. */
   #ownerOf(connection: Connection): string {
-    return this.#owners.get(connection) ?? idOf(connection);
+    return this.#owners.get(connection) ?? (this.#addresses.get(connection) as string);
   }
 }
 

@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type RequestListener, type Server, type ServerOptions } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { OrreryError } from "@orrery/contracts";
@@ -55,9 +55,13 @@ function serverOf(
     // Whatever the process is started with: what two readers take for different requests is none.
     insecureHTTPParser: false,
   };
-  if (tls === undefined) return createServer(options, refuse);
+  const server = tls === undefined ? createServer(options, refuse) : tlsServerOf(tls, options, refuse);
+  return server.on("checkExpectation", refuse); // else Node answers by itself, and nobody has counted it
+}
+
+function tlsServerOf(tls: Tls, options: ServerOptions, refuse: RequestListener): Server {
   try {
-    return createTlsServer({ ...options, ...tls, handshakeTimeout: connectTimeoutMs }, refuse);
+    return createTlsServer({ ...options, ...tls, handshakeTimeout: options.headersTimeout }, refuse);
   } catch (cause) {
     // Never what stands there.
     const detail = "The hub's certificate and key are no PEM, or not of each other.";

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, get, type IncomingMessage } from "node:http";
 import { createConnection, type Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { WebSocket } from "ws";
@@ -157,6 +157,29 @@ describe("connections from one address", () => {
     expect(other.isOpen).toBe(true);
     await gone(one.socket, other.socket);
   });
+
+  it.each(["polling", "websocket"])(
+    "are bounded also where they begin by %s with a name that is empty",
+    async (transport) => {
+      await using hub = await start({ connectionsPerAddress: 1 });
+      const one = await open(hub);
+      const headers = {
+        connection: "Upgrade",
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+      };
+      const status = await new Promise((resolve) => {
+        const request = get(`${hub.url}/socket.io/?EIO=4&transport=${transport}&sid=`, {
+          ...(transport === "websocket" && { headers }),
+        });
+        request.on("response", (response) => resolve(response.resume().statusCode));
+        request.on("upgrade", (_response, socket) => resolve(socket.destroy()));
+      });
+      expect(status).toBe(503);
+      await gone(one.socket);
+    },
+  );
 
   it("are all the connection's other end's, whatever they say, where there is no proxy", async () => {
     await using hub = await start({ connectionsPerAddress: 1 });

@@ -74,12 +74,27 @@ function listening(id: string, workMs = 0) {
   };
 }
 
+it("connections of one address that have not joined have one rate together, and others theirs", () => {
+  const limits = { ...defaultLimits, bytesPerSecondPerSatellite: 1_000, bytesAtOnce: 1_000 };
+  const meter = new Meter(limits, silentLogger, new Tally(), () => 0);
+  const all = [listening("a"), listening("b"), listening("c")] as const;
+  const [first, second, elsewhere] = all;
+  meter.watch(first.connection, "198.51.100.1");
+  meter.watch(second.connection, "198.51.100.1");
+  meter.watch(elsewhere.connection, "198.51.100.2");
+  first.brings(1_001);
+  for (const { brings } of [second, elsewhere]) brings(10);
+  expect(all.map(({ connection }) => meter.isHeld(connection))).toEqual([true, true, false]);
+  for (const each of all) each.gone();
+});
+
 it("several connections of a satellite that have had their share wait for it no more when nobody else says anything", async () => {
   let nowMs = 0;
   const inside = new Tally();
   const meter = new Meter(defaultLimits, silentLogger, inside, () => nowMs);
   const [busy, other] = [listening("busy", 20), listening("other")];
-  for (const { connection } of [busy, other]) meter.watch(connection);
+  meter.watch(busy.connection, "busy");
+  meter.watch(other.connection, "other");
   for (let count = 0; count < 2; count += 1) inside.add("busy");
   expect(other.brings(10)).toBe(true);
   expect(busy.brings(2 * pieceBytes)).toBe(true); // and more of it waits

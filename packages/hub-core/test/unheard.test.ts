@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, createConnection, type Socket } from "node:net";
+import { setImmediate as turn } from "node:timers/promises";
 import { createHub, defaultLimits } from "../src/index.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { RawClient } from "./clients.ts";
@@ -163,6 +164,7 @@ async function answersTo(hub: TestHub, request: string, times: number): Promise<
 it.each<[string, (hub: TestHub) => string]>([
   ["preflights", (hub) => head(`OPTIONS ${polling}`, fromAPage(hub))],
   ["requests for a connection that is none", () => head(`GET ${polling}&sid=x`)],
+  ["requests that expect what there is not", () => head("GET /", "Expect: x")],
   ["the same from another page", () => head(`GET ${polling}&sid=x`, "Origin: https://evil.example")],
 ])("%s count as handshakes", async (_what, requestOf) => {
   await using hub = await startHub({
@@ -184,16 +186,79 @@ it("whoever asks for what is not the hub's, again and again, is not answered any
   expect(answers.length).toBeLessThan(40);
 });
 
+const few = { eventsPerSecond: 10, eventsAtOnce: 10 };
+
 it("polls for a connection that has a WebSocket count as its messages", async () => {
-  await using hub = await startHub({ contracts, limits: { eventsPerSecond: 10, eventsAtOnce: 10 } });
+  await using hub = await startHub({ contracts, limits: few });
   await using raw = new RawClient(hub.url);
   const { sid } = JSON.parse((await raw.until((text) => text.startsWith("0"))).slice(1));
+  expect(await timeOfRefusals(hub, `${polling}&sid=${sid}`)).toBeGreaterThan(400);
+});
+
+it.each([
+  ["by another transport", "/socket.io/?EIO=4&transport=websocket", {}],
+  ["in another version", "/socket.io/?EIO=3&transport=polling", {}],
+  ["from another page", polling, { origin: "https://evil.example" }],
+])("polls %s than the connection's count as its messages", async (_what, path, headers) => {
+  await using hub = await startHub({ contracts, limits: few });
+  const sid = await sessionOf(hub);
+  expect(await timeOfRefusals(hub, `${path}&sid=${sid}`, headers)).toBeGreaterThan(400);
+});
+
+/** Of four requests, one after the other. Milliseconds. */
+async function timeOfRefusals(hub: TestHub, path: string, headers = {}): Promise<number> {
   const beganMs = performance.now();
   for (let count = 0; count < 4; count += 1) {
-    const answer = await fetch(`${hub.url}${polling}&sid=${sid}`);
+    const answer = await fetch(`${hub.url}${path}`, { headers });
     expect(answer.status).toBe(400);
   }
-  expect(performance.now() - beganMs).toBeGreaterThan(400);
+  return performance.now() - beganMs;
+}
+
+it("a message in more frames than it may have ends the connection", async () => {
+  await using hub = await startHub({ contracts, limits: { messageFragments: 5 } });
+  await using raw = new RawClient(hub.url);
+  await raw.until((text) => text.startsWith("0"));
+  const closed = once(raw.socket, "close");
+  const sayIn = (frames: number) => {
+    raw.socket.send("3", { fin: false });
+    for (let count = 2; count <= frames; count += 1) raw.socket.send("x", { fin: count === frames });
+  };
+  sayIn(5);
+  await raw.join("/house", host);
+  sayIn(6);
+  expect((await closed)[0]).toBe(1_008);
+});
+
+it("a frame that comes in more reads than it may ends the connection", async () => {
+  await using hub = await startHub({ contracts, limits: { messageReads: 5 } });
+  const read = readFrom(hub);
+  const socket = await dial(hub);
+  const ended = once(socket, "end");
+  socket.setNoDelay().resume().write(upgrade());
+  await once(socket, "data");
+  socket.write(frame(1, "x".repeat(100)).subarray(0, 6));
+  let isOver = false;
+  void ended.then(() => (isOver = true));
+  let pieces = 0;
+  for (; !isOver && pieces < 90; pieces += 1) {
+    const before = read();
+    socket.write("x");
+    while (!isOver && read() === before) await turn();
+  }
+  expect(pieces).toBeLessThan(10);
+  socket.destroy();
+});
+
+it("a WebSocket that has not joined in time, and does not say goodbye, is cut off", async () => {
+  await using hub = await startHub({ contracts, limits: { connectTimeoutMs: 100, closeMs: 100 } });
+  const socket = await dial(hub);
+  socket.write(upgrade());
+  const beganMs = performance.now();
+  socket.resume();
+  await once(socket, "end");
+  expect(performance.now() - beganMs).toBeLessThan(10_000);
+  socket.destroy();
 });
 
 it("a preflight is answered, also for a connection that is there", async () => {
