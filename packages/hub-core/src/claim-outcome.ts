@@ -13,6 +13,14 @@ export interface ClaimRules {
   readonly mostWaiting?: number;
   /** Dead events before no more are looked at: somebody has to redrive or drop some first. Default 100_000. */
   readonly mostDead?: number;
+  /** Those of all groups that count together. Default: there is no other group, and no bound. */
+  readonly together?: Together;
+}
+
+/** How many claims there are, waiting, held and dead, over several groups, and how many before no more events are looked at. */
+export interface Together {
+  count: number;
+  readonly most: number;
 }
 
 /** How an attempt, or a dead event, ended, and what comes of it. */

@@ -63,6 +63,10 @@ interface RoundUnderWay {
 
 const defaultMostWaiting = 10_000;
 const defaultMostDead = 100_000;
+/** Of one round: what it writes, and what it sends. The next one follows at once. */
+export const mostGiven = 256;
+/** Of one `expire`: others have their turn between. */
+export const mostExpired = 1_000;
 
 /**
  * The claims of one group: which events wait, who holds which, and which are dead. It has no clock, no timers and no disk: it
@@ -107,7 +111,7 @@ export class Claims {
     this.#position = kept.position;
     this.#unsaved = new Unsaved(kept.position);
     this.#token = kept.token;
-    for (const record of records) this.#restore(record);
+    for (const record of [...records].sort((a, b) => a.offset - b.offset)) this.#restore(record);
   }
 
   /** Everything up to it was looked at. */
@@ -125,8 +129,9 @@ export class Claims {
 
   /** Whether there is use in looking at more of the log: members have room for more than there is. */
   get wantsMore(): boolean {
-    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
+    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead, together } = this.#rules;
     const { waiting, dead } = this.#counts;
+    if (together !== undefined && together.count >= together.most) return false;
     return this.#members.room > this.#queue.ready && waiting < mostWaiting && dead < mostDead;
   }
 
@@ -172,6 +177,11 @@ export class Claims {
     return held.filter(isLost).map(({ offset }) => offset);
   }
 
+  /** The connection is given nothing until it says something. */
+  pause(id: string): void {
+    this.#members.pause(id);
+  }
+
   /** The connection is gone. What it holds is over when the grace is, or the lease. */
   leave(id: string, nowMs: number): void {
     for (const offset of this.#members.get(id)?.claims ?? []) {
@@ -205,8 +215,8 @@ export class Claims {
   }
 
   /**
-   * Gives out what is due, in the order of the log, each to the member whose turn it is. Undefined: nothing to write, or the
-   * last round is not on disk yet. Ask again after everything else that was said here, the end of a round included.
+   * Gives out what is due, in the order of the log, each to the member whose turn it is, at most `mostGiven`. Undefined: nothing to
+   * write, or the last round is not on disk yet. Ask again after everything else that was said here, the end of a round included.
    */
   handOver(nowMs: number): Round | undefined {
     this.#queue.passTime(nowMs);
@@ -215,7 +225,9 @@ export class Claims {
     const claims: HandOver[] = [];
     const memberFor = ({ record }: Entry, isDue: boolean) =>
       this.#members.next(record.backBy) ?? (isDue ? this.#members.next() : undefined);
-    for (let next = this.#queue.next(memberFor); next; next = this.#queue.next(memberFor)) {
+    while (claims.length < mostGiven) {
+      const next = this.#queue.next(memberFor);
+      if (next === undefined) break;
       given.push({ entry: next.entry, before: next.entry.record as WaitingRecord });
       claims.push(this.#give(next.entry, next.member, nowMs));
     }
@@ -298,11 +310,13 @@ export class Claims {
 
   /**
    * Takes back the claims whose time is over. A member that is connected, but let a lease run out, may be stopped, and would
-   * use up an attempt at everything it is given: it gets nothing more until it says something.
+   * use up an attempt at everything it is given: it gets nothing more until it says something. At most `mostExpired`: then ask again.
    */
   expire(nowMs: number): readonly Change[] {
     const changes: Change[] = [];
-    for (let { first } = this.#leases; first && this.#endMs(first) <= nowMs; { first } = this.#leases) {
+    while (changes.length < mostExpired) {
+      const { first } = this.#leases;
+      if (first === undefined || this.#endMs(first) > nowMs) break;
       const change = over(first.record as HeldRecord, this.#rules, this.#chance(), nowMs);
       if (first.member === undefined) changes.push(change);
       else {
@@ -315,17 +329,21 @@ export class Claims {
     return changes;
   }
 
-  /** Of all that is not settled. */
-  get offsets(): readonly number[] {
-    return [...this.#entries.keys()];
+  /** Forgets all. Answers the offsets of what was not settled. */
+  forget(): readonly number[] {
+    const offsets = [...this.#entries.keys()];
+    this.#countTogether(-offsets.length);
+    return offsets;
   }
 
-  /** In the order of the log. */
-  dead(): readonly DeadRecord[] {
-    const dead = [...this.#entries.values()].flatMap(({ record }) =>
-      record.state === "dead" ? [record] : [],
-    );
-    return dead.sort((a, b) => a.offset - b.offset);
+  /** The first so many after an offset, in the order of the log, as all that there is was looked at. */
+  dead(after = 0, most = Number.POSITIVE_INFINITY): readonly DeadRecord[] {
+    const dead: DeadRecord[] = [];
+    for (const { record } of this.#entries.values()) {
+      if (dead.length >= most) break;
+      if (record.state === "dead" && record.offset > after) dead.push(record);
+    }
+    return dead;
   }
 
   /** What is not settled of a key, in the order of the log. */
@@ -348,6 +366,12 @@ export class Claims {
   #add(entry: Entry): void {
     this.#entries.set(entry.record.offset, entry);
     this.#counts[entry.record.state] += 1;
+    this.#countTogether(1);
+  }
+
+  #countTogether(more: number): void {
+    const { together } = this.#rules;
+    if (together !== undefined) together.count += more;
   }
 
   #set(entry: Entry, record: ClaimRecord): void {
@@ -428,6 +452,7 @@ export class Claims {
     if (after === null) {
       this.#counts[before.state] -= 1;
       this.#entries.delete(before.offset);
+      this.#countTogether(-1);
     } else {
       this.#set(entry, after);
       if (after.state === "dead") this.#queue.bury(entry);

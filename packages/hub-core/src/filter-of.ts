@@ -25,7 +25,7 @@ export function filterOf(
   if (rooms?.some((room) => !isRoom(contract, room, limits))) return errorBody("ROOM_INVALID");
   const own = ownRooms(identity);
   const wanted = new Map<string, "all" | ReadonlySet<string>>();
-  for (const name of events ?? Object.keys(contract.events)) {
+  for (const name of new Set(events ?? Object.keys(contract.events))) {
     const event = eventOf(contract, name);
     if (event === undefined) return errorBody("UNKNOWN_EVENT");
     if (event.reply !== undefined) {

@@ -223,13 +223,11 @@ export function createHub({
       publisher,
       reader,
       logger,
-      graceMs: limits.graceMs,
-      mostWaiting: limits.groupWaiting,
-      mostDead: limits.groupDead,
+      limits,
       nextId,
       isClosing: () => isClosing,
     };
-    const groups = new WorkGroups(log, limits, tools);
+    const groups = new WorkGroups(log, tools);
     const history = new History(log, limits, groups, tools);
     const questions = new Questions(contract, limits, nextId, () => isClosing);
     const presence = new Presence(contract, limits, listening, followers);

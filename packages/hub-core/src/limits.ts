@@ -77,6 +77,11 @@ export interface Limits extends WireLimits {
   readonly groupWaiting: number;
   /** Dead events of one group before it looks at no more of the log: nothing is lost, but somebody has to look after them. */
   readonly groupDead: number;
+  /**
+   * Events that wait, are held or are dead, over all groups that one satellite was the first to name, before these look at no more
+   * of the log.
+   */
+  readonly claimsPerSatellite: number;
   /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
   readonly graceMs: number;
   /** How long after its last connection is gone a satellite counts as connected. Milliseconds. */
@@ -163,7 +168,8 @@ export const defaultLimits: Limits = {
   groups: 1_000,
   groupsPerSatellite: 100, // as for followers; ten satellites that run wild do not yet take all
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
-  groupDead: 100_000, // some 50 MB; so many are no accident of single events
+  groupDead: 100_000, // some 60 MB; so many are no accident of single events
+  claimsPerSatellite: 200_000, // some 130 MB; two groups with all that may be dead
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s
   presenceGraceMs: 3_000, // a satellite reconnects after 0.1 to 2 s, and needs some round trips then
   openQuestions: 256, // answered in 10 ms each these are 25,000 a second; an open one holds some hundred bytes

@@ -94,9 +94,12 @@ const onlyOf = (args: readonly unknown[]): unknown => (args.length === 1 ? args[
 /** Whoever has a token renews it. */
 const isForPlain = (ask: Ask): boolean => ask === asks["hub:renew"];
 
-/** What comes of claims counts as what is said without one. */
+/** What comes of claims counts as what is said without one, and a settle of which nothing comes as one event too. */
 async function settle(receiver: Receiver, socket: HubSocket, message: unknown): Promise<unknown> {
   const { groups, meter } = receiver;
+  const { settles } = (message ?? {}) as { readonly settles?: unknown };
+  const empty = Array.isArray(settles) ? settles.filter((one) => !one?.events?.length).length : 0;
+  if (empty > 1) meter.count(socket, empty - 1); // the message has counted
   const arrivals: (() => void)[] = [];
   const admitCounted = (entry: readonly unknown[], cause: string) => {
     const result = admitEntry(receiver, socket, entry, cause);

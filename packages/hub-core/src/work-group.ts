@@ -9,10 +9,12 @@ import {
 import { PacketText } from "@orrery/contracts/packet-text";
 import { type Filter, metaOf, type NewEvent, type RecordChange, withAttempt } from "@orrery/event-log";
 import type { HubSocket } from "./audience.ts";
-import type { Change, ClaimRules } from "./claim-outcome.ts";
+import type { Change, ClaimRules, Together } from "./claim-outcome.ts";
 import { type ClaimRecord, claimText } from "./claim-record.ts";
-import { Claims, type HandOver, type Joining } from "./claims.ts";
+import { Claims, type HandOver, type Joining, mostExpired, mostGiven } from "./claims.ts";
+import { unsentBytes, whenDrained } from "./connection.ts";
 import { cursorOf } from "./cursor.ts";
+import type { Limits } from "./limits.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
 import type { Publisher } from "./publish.ts";
@@ -42,9 +44,7 @@ export interface GroupTools {
   readonly publisher: Publisher;
   readonly reader: LogReader;
   readonly logger: Logger;
-  readonly graceMs: number;
-  readonly mostWaiting: number;
-  readonly mostDead: number;
+  readonly limits: Limits;
   readonly nextId: () => string;
   readonly isClosing: () => boolean;
 }
@@ -88,6 +88,8 @@ export class WorkGroup {
   readonly #claims: Claims;
   readonly #rules: ClaimRules & { attempts: number; backoffMs: number };
   readonly #sockets = new Map<string, HubSocket>();
+  /** Those of them that have to read first. */
+  readonly #unread = new Set<HubSocket>();
   /** Ids of the events that are held, by their offsets. */
   readonly #ids = new Map<number, string>();
   /** Of the page that was read last, what was not looked at yet. */
@@ -110,6 +112,7 @@ export class WorkGroup {
     record: GroupRecord,
     filter: Filter,
     claims: readonly ClaimRecord[],
+    together: Together,
     tools: GroupTools,
   ) {
     this.name = name;
@@ -117,8 +120,8 @@ export class WorkGroup {
     this.#record = record;
     this.#tools = tools;
     const { attempts, backoffMs } = record;
-    const { graceMs, mostWaiting, mostDead } = tools;
-    this.#rules = { attempts, backoffMs, graceMs, mostWaiting, mostDead };
+    const { graceMs, groupWaiting: mostWaiting, groupDead: mostDead } = tools.limits;
+    this.#rules = { attempts, backoffMs, graceMs, mostWaiting, mostDead, together };
     this.#claims = new Claims(this.#rules, Math.random, record, claims);
   }
 
@@ -233,7 +236,10 @@ export class WorkGroup {
       socket.emit("hub:unworked", { group, error: errorBody("GROUP_UNKNOWN") });
     }
     this.#sockets.clear();
-    const names = [groupRecord(this.name), ...this.#claims.offsets.map((one) => claimRecord(this.name, one))];
+    const names = [
+      groupRecord(this.name),
+      ...this.#claims.forget().map((offset) => claimRecord(this.name, offset)),
+    ];
     await this.#tools.publisher.record(names.map((name) => ({ name, value: null })));
   }
 
@@ -256,7 +262,9 @@ export class WorkGroup {
   }
 
   #expire(): void {
-    for (const change of this.#claims.expire(Date.now())) {
+    const changes = this.#claims.expire(Date.now());
+    this.#isDue ||= changes.length === mostExpired;
+    for (const change of changes) {
       this.#tell(change, this.#ids.get(change.offset));
       this.#ids.delete(change.offset);
       const socket = change.member === undefined ? undefined : this.#sockets.get(change.member);
@@ -299,6 +307,7 @@ export class WorkGroup {
   async #round(): Promise<void> {
     if (this.#hasEnded) return;
     this.#letGo();
+    this.#passOverUnread();
     const round = this.#claims.handOver(Date.now());
     if (round === undefined) return;
     const facts = this.#facts.splice(0);
@@ -320,7 +329,7 @@ export class WorkGroup {
     }
     this.#letGo();
     const given = this.#claims.commitRound(Date.now());
-    this.#isDue ||= given.length < round.claims.length;
+    this.#isDue ||= given.length < round.claims.length || round.claims.length === mostGiven;
     await this.#send(given);
   }
 
@@ -332,8 +341,22 @@ export class WorkGroup {
     }
   }
 
+  /** Members that do not read what they are sent are given nothing more until they have. */
+  #passOverUnread(): void {
+    for (const socket of this.#sockets.values()) {
+      if (unsentBytes(socket.conn) <= this.#tools.limits.unsentBytes) continue;
+      this.#claims.pause(socket.id);
+      if (this.#unread.has(socket)) continue;
+      this.#unread.add(socket);
+      void whenDrained(socket.conn).then(() => {
+        this.#unread.delete(socket);
+        if (this.#sockets.has(socket.id)) this.hold(socket, []);
+      });
+    }
+  }
+
   async #send(given: readonly HandOver[]): Promise<void> {
-    const bySocket = new Map<HubSocket, string[]>();
+    const bySocket = new Map<HubSocket, { texts: string[]; length: number }>();
     for (const handedOver of given) {
       const { offset, member } = handedOver;
       const event = this.#takeFresh(offset) ?? (await this.#eventAt(offset));
@@ -344,15 +367,24 @@ export class WorkGroup {
         continue;
       }
       this.#ids.set(offset, event.id);
-      const claims = bySocket.get(socket) ?? [];
-      claims.push(claimTextOf(handedOver, event.text));
-      bySocket.set(socket, claims);
+      const text = claimTextOf(handedOver, event.text);
+      let packet = bySocket.get(socket);
+      if (packet !== undefined && packet.length + text.length > this.#tools.limits.messageBytes) {
+        this.#emit(socket, packet.texts);
+        packet = undefined;
+      }
+      packet ??= { texts: [], length: 0 };
+      packet.texts.push(text);
+      packet.length += text.length;
+      bySocket.set(socket, packet);
     }
+    for (const [socket, { texts }] of bySocket) this.#emit(socket, texts);
+  }
+
+  #emit(socket: HubSocket, claims: readonly string[]): void {
     const { group } = this.#record;
-    for (const [socket, claims] of bySocket) {
-      const packet = new PacketText(`["hub:claims",{"group":"${group}","claims":[${claims.join(",")}]}]`);
-      socket.emit("hub:claims", packet as never);
-    }
+    const packet = new PacketText(`["hub:claims",{"group":"${group}","claims":[${claims.join(",")}]}]`);
+    socket.emit("hub:claims", packet as never);
   }
 
   /** Retention has taken what was to be worked on, or the contract is another one than it was, and lets the role hear less. */

@@ -1,7 +1,7 @@
 import type { Outcome } from "@orrery/contracts";
 import type { ClaimRules } from "../src/claim-outcome.ts";
 import { type ClaimRecord, claimFrom, claimText } from "../src/claim-record.ts";
-import { Claims, type HandOver } from "../src/claims.ts";
+import { Claims, type HandOver, mostExpired, mostGiven } from "../src/claims.ts";
 
 const rules: ClaimRules = { attempts: 3, backoffMs: 1_000, graceMs: 500 };
 const leaseMs = 10_000;
@@ -282,6 +282,43 @@ describe("members", () => {
     const change = claims.drop(1);
     claims.commit(change as NonNullable<typeof change>);
     expect(claims.wantsMore).toBe(true);
+  });
+
+  it("look at no more of the log when groups that count together have so many, until one of these ends or is forgotten", () => {
+    const together = { count: 0, most: 2 };
+    const [one, other] = [group(undefined, { together }), group(undefined, { together })];
+    for (const { join } of [one, other]) join("d1", 2);
+    one.claims.look(1, "pickup");
+    other.claims.look(1, "pickup");
+    expect([one.claims.wantsMore, other.claims.wantsMore]).toEqual([false, false]);
+    one.settle(first(one.handOver(0)), "dead", 0);
+    expect(other.claims.wantsMore).toBe(false);
+    const change = one.claims.drop(1);
+    one.claims.commit(change as NonNullable<typeof change>);
+    expect(other.claims.wantsMore).toBe(true);
+    expect([together.count, other.claims.forget(), together.count]).toEqual([1, [1], 0]);
+    const record = { offset: 1, event: "pickup", attempt: 0, state: "waiting", dueMs: 0 } as const;
+    group({ position: 1, token: 0, records: [record] }, { together });
+    expect(together.count).toBe(1);
+  });
+
+  it("are handed over bit by bit, end bit by bit, and the dead are told of in the order of the log", () => {
+    const { claims, join, handOver } = group(undefined, { attempts: 1 });
+    join("d1", 2_000);
+    const count = mostExpired + 100;
+    for (let offset = 1; offset <= count; offset += 1) claims.look(offset, "pickup");
+    let given = 0;
+    for (let handed = handOver(0); handed.length > 0; handed = handOver(0)) {
+      expect(handed.length).toBeLessThanOrEqual(mostGiven);
+      given += handed.length;
+    }
+    expect(given).toBe(count);
+    const late = 2 * leaseMs;
+    const ends = [claims.expire(late), claims.expire(late), claims.expire(late)];
+    expect(ends.map(({ length }) => length)).toEqual([mostExpired, 100, 0]);
+    const records = [...claims.dead()].reverse();
+    const again = group({ position: count, token: count, records }, { attempts: 1 });
+    expect(offsets(again.claims.dead(7, 3))).toEqual([8, 9, 10]);
   });
 
   it("have room before more of the log is looked at, and not too many wait already", () => {

@@ -124,6 +124,18 @@ describe("a connection that says more than it may", () => {
     expect(await client.say("said", { id: "a" })).toMatchObject(limited);
   });
 
+  it("is refused what it says after it has settled too many claims of which nothing comes, for that counts too", async () => {
+    await using hub = await start({ eventsPerSecond: 1, eventsAtOnce: 20 });
+    await using client = await connect(hub, { ...host, protocol: 1 });
+    const settles = Array.from({ length: 25 }, (_, place) => ({
+      offset: place + 1,
+      token: 1,
+      outcome: "back",
+    }));
+    await client.socket.emitWithAck("hub:settle", { group: "g", settles });
+    expect(await client.say("said", { id: "a" })).toMatchObject(limited);
+  });
+
   it("is refused what it asks of the hub itself; what answers the hub is counted, and not refused", async () => {
     await using hub = await start({ requestsPerSecond: 1, requestsAtOnce: 3 });
     await using client = await connect(hub, { ...host, protocol: 1 });

@@ -1,7 +1,11 @@
+import { setImmediate as turn } from "node:timers/promises";
 import type { Claim, GroupStatus, HistoryEntry, Receipt, SettledReply } from "@orrery/contracts";
+import { unsentBytes } from "../src/connection.ts";
+import { defaultLimits } from "../src/limits.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, refusal } from "./clients.ts";
 import { connect, contracts, host } from "./house.ts";
+import { hubEndOf, readOn, stall } from "./stall.ts";
 
 const start = (options: object = {}) => startHub({ contracts, ...options });
 const ok = expect.objectContaining({ ok: true });
@@ -285,6 +289,37 @@ describe("settling", () => {
     const { receipts }: { receipts: Receipt[] } = await one.socket.emitWithAck("hub:emit", [entry]);
     expect(receipts).toEqual([{ ok: true, id: "of-a", offset: 2 }]);
     expect((await hub.log.read({ after: 1 })).events[0]).toMatchObject({ cause: event[2].id });
+  });
+
+  it("claims come in packets that are no longer than a message", async () => {
+    await using hub = await start({ limits: { messageBytes: 10_000 } });
+    await using speaker = await connect(hub, host);
+    for (const id of ["a", "b", "c", "d", "e"]) await speaker.say("said", { id, text: "x".repeat(4_000) });
+    await using one = new Worker(hub, "one");
+    const lengths: number[] = [];
+    one.socket.on("hub:claims", (packet) => lengths.push(JSON.stringify(packet).length));
+    await one.connected();
+    await one.work();
+    await one.claimed(5);
+    expect(lengths).toHaveLength(3);
+    expect(Math.max(...lengths)).toBeLessThan(10_100);
+  });
+
+  it("claims do not go to a member that does not read, until it has", async () => {
+    await using hub = await start();
+    await using mute = await worker(hub, "mute");
+    stall(mute);
+    const end = hubEndOf(hub, "mute");
+    // The first is more than the system has room for, so that the second waits with the hub.
+    end.emit("hub:reached", "x".repeat(50_000_000) as never);
+    while (unsentBytes(end.conn) > 0) await turn();
+    end.emit("hub:reached", "x".repeat(defaultLimits.unsentBytes) as never);
+    await using one = await worker(hub, "one", { capacity: 2 });
+    await say(hub, "a", "b");
+    expect(keysOf(await one.claimed(2))).toEqual(["a", "b"]);
+    await say(hub, "c");
+    readOn(mute);
+    expect(keysOf(await mute.claimed(1))).toEqual(["c"]);
   });
 
   it("leaves long dead events for more than one answer, each of them no longer than a message", async () => {
