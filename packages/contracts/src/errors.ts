@@ -193,6 +193,12 @@ export const errors = {
     retryable: false,
     remedy: "Forget those that are not used any more; the hub's `followers` limit says how many it keeps.",
   },
+  PARKED_TOO_MANY: {
+    message: "This satellite has parked too many events.",
+    retryable: false,
+    remedy:
+      "Redrive what it has parked, or forget the follower; the hub's `parkedBytes` limit says how much it keeps.",
+  },
   NOT_PARKED: {
     message: "No such event is parked.",
     retryable: false,

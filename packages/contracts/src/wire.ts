@@ -392,7 +392,8 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
   "hub:followers": (request: Record<never, never>, ack: Ack<FollowersReply>) => void;
   /** A follower, or a group: all that the hub keeps of it is gone, and who follows or works there is told. */
   "hub:forget": (request: { readonly as: string } | { readonly group: string }, ack: Ack<DoneReply>) => void;
-  "hub:parked": (request: { readonly as: string }, ack: Ack<ParkedReply>) => void;
+  /** `after`: an offset; default 0. */
+  "hub:parked": (request: { readonly as: string; readonly after?: number }, ack: Ack<ParkedReply>) => void;
   /**
    * A follower: delivers a parked event once more; it stays parked until it is handled. A group: gives a dead event a new
    * life, once.

@@ -37,6 +37,7 @@ const Request = z.strictObject({
   from: From,
 });
 const Named = z.strictObject({ as: Name });
+const List = z.strictObject({ as: Name, after: z.int().nonnegative().default(0) });
 const Redrive = z.strictObject({ as: Name, offset: z.int().positive() });
 const Answer = z.strictObject({
   parked: listOf(
@@ -60,6 +61,8 @@ interface Follower {
   /** Everything up to it was handled. */
   cursor: number;
   readonly parked: Map<number, Parked>;
+  /** Of their texts. UTF-16 units. */
+  parkedLength: number;
   following?: Following;
 }
 
@@ -164,12 +167,22 @@ export class Followers {
     return { ok: true };
   }
 
-  /** For `hub:parked`. */
+  /** For `hub:parked`: as many as one message takes. */
   async parked(socket: HubSocket, message: unknown): Promise<ParkedReply> {
-    const follower = await this.#named(socket, message);
+    const request = List.safeParse(message);
+    if (!request.success) return refused("MESSAGE_INVALID", request.error);
+    const { as, after } = request.data;
+    const follower = await this.#named(socket, { as });
     if (typeof follower === "string") return refused(follower);
-    const parked = [...follower.parked.values()].sort((a, b) => a.offset - b.offset);
-    return { ok: true, parked: parked.map((one) => ({ ...one, event: this.#eventOf(one, socket) })) };
+    const later = [...follower.parked.values()].filter(({ offset }) => offset > after);
+    const parked: Parked[] = [];
+    let length = 0;
+    for (const one of later.sort((a, b) => a.offset - b.offset)) {
+      length += textOf(one).length;
+      if (parked.length > 0 && length > this.#limits.messageBytes) break;
+      parked.push({ ...one, event: this.#eventOf(one, socket) });
+    }
+    return { ok: true, parked };
   }
 
   /** For `hub:redrive`. */
@@ -296,7 +309,10 @@ export class Followers {
     // Whoever parks what was not delivered could read the log that way.
     if (parked.some(({ offset }) => offset <= after || offset > through)) return;
     // What is parked must be on disk before the cursor moves past it.
-    for (const failure of parked) await this.#park(follower, following, failure);
+    for (const failure of parked) {
+      if (this.#parkedLength(follower) > this.#limits.parkedBytes) return this.#stop(follower, following);
+      await this.#park(follower, following, failure);
+    }
     this.#happened(follower, following, { kind: "handled", through });
   }
 
@@ -310,7 +326,7 @@ export class Followers {
     if (!answer.success) return;
     const [failure] = answer.data.parked ?? [];
     if (failure !== undefined) return this.#park(follower, following, { ...failure, offset });
-    follower.parked.delete(offset);
+    this.#keep(follower, offset, undefined);
     await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }]);
   }
 
@@ -331,10 +347,32 @@ export class Followers {
       time: new Date().toISOString(),
       event: known ?? (await this.#reader.entryAt(offset, filter)) ?? null,
     };
-    await this.#publisher.record([
-      { name: parkedRecord(follower.name, offset), value: JSON.stringify(parked) },
-    ]);
+    await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: textOf(parked) }]);
+    this.#keep(follower, offset, parked);
+  }
+
+  #keep(follower: Follower, offset: number, parked: Parked | undefined): void {
+    const before = follower.parked.get(offset);
+    if (before !== undefined) follower.parkedLength -= textOf(before).length;
+    follower.parked.delete(offset);
+    if (parked === undefined) return;
     follower.parked.set(offset, parked);
+    follower.parkedLength += textOf(parked).length;
+  }
+
+  /** Of all followers of its satellite. */
+  #parkedLength({ name }: Follower): number {
+    const prefix = name.slice(0, name.lastIndexOf("/") + 1);
+    let length = 0;
+    for (const other of this.#followers.values())
+      if (other.name.startsWith(prefix)) length += other.parkedLength;
+    return length;
+  }
+
+  /** Its satellite has parked too much: what it was delivered last comes again when it follows again. */
+  #stop(follower: Follower, { socket }: Following): void {
+    delete follower.following;
+    socket.emit("hub:unfollowed", { as: follower.as, error: errorBody("PARKED_TOO_MANY") });
   }
 
   /** Those that are being made count, too: many may be asked for at once. */
@@ -355,7 +393,7 @@ export class Followers {
   }
 
   async #make(name: string, as: string, cursor: number): Promise<Follower> {
-    const follower: Follower = { name, as, cursor, parked: new Map() };
+    const follower: Follower = { name, as, cursor, parked: new Map(), parkedLength: 0 };
     await this.#publisher.record([this.#cursorChange(follower)]);
     this.#followers.set(name, follower);
     return follower;
@@ -382,12 +420,14 @@ export class Followers {
     for (const [record, value] of await this.#log.records(cursorRecord(prefix))) {
       const name = record.slice(cursorRecord("").length);
       const as = name.slice(name.lastIndexOf("/") + 1);
-      this.#followers.set(name, { name, as, cursor: JSON.parse(value).cursor, parked: new Map() });
+      const { cursor } = JSON.parse(value);
+      this.#followers.set(name, { name, as, cursor, parked: new Map(), parkedLength: 0 });
     }
     for (const [record, value] of await this.#log.records(parkedRecord(prefix))) {
       const name = record.slice(parkedRecord("").length, record.lastIndexOf("/"));
       const parked: Parked = JSON.parse(value);
-      this.#followers.get(name)?.parked.set(parked.offset, parked);
+      const follower = this.#followers.get(name);
+      if (follower !== undefined) this.#keep(follower, parked.offset, parked);
     }
   }
 
@@ -410,6 +450,7 @@ export class Followers {
   }
 }
 
+const textOf = (parked: Parked): string => JSON.stringify(parked);
 const cursorRecord = (name: string): string => `follower/${name}`;
 const parkedRecord = (name: string, offset?: number): string =>
   offset === undefined ? `parked/${name}` : `parked/${name}/${offset}`;

@@ -1,4 +1,4 @@
-import type { HeardEntry, HistoryEntry, HistoryReply } from "@orrery/contracts";
+import { errorBody, type HeardEntry, type HistoryEntry, type HistoryReply } from "@orrery/contracts";
 import { type EventLog, type Filter, isWanted, type StoredEvent } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
@@ -12,6 +12,9 @@ import { type WorkFact, workEventName } from "./work-fact.ts";
 import type { GroupTools } from "./work-group.ts";
 
 const Request = z.strictObject({ key: z.string().min(1).max(100_000) });
+
+/** When who has one history under way may ask for the next. Milliseconds. */
+const againMs = 100;
 
 /** An entry, and the place in the log that it stands for. */
 interface Placed {
@@ -29,6 +32,8 @@ export class History {
   readonly #groups: WorkGroups;
   readonly #tools: Pick<GroupTools, "contract">;
   readonly #toHeard = heardEncoder();
+  /** Who waits for an answer. */
+  readonly #asking = new WeakSet<HubSocket>();
 
   constructor(log: EventLog, limits: Limits, groups: WorkGroups, tools: Pick<GroupTools, "contract">) {
     this.#log = log;
@@ -37,8 +42,19 @@ export class History {
     this.#tools = tools;
   }
 
-  /** For `hub:history`. A satellite is told of the events that it may hear, and of their attempts. */
+  /** For `hub:history`: one at a time of each connection, since it may be long. */
   async of(socket: HubSocket, message: unknown): Promise<HistoryReply> {
+    if (this.#asking.has(socket)) return { ok: false, error: errorBody("RATE_LIMITED", undefined, againMs) };
+    this.#asking.add(socket);
+    try {
+      return await this.#of(socket, message);
+    } finally {
+      this.#asking.delete(socket);
+    }
+  }
+
+  /** A satellite is told of the events that it may hear, and of their attempts. */
+  async #of(socket: HubSocket, message: unknown): Promise<HistoryReply> {
     const request = Request.safeParse(message);
     if (!request.success) return refused("MESSAGE_INVALID", request.error);
     const { contract } = this.#tools;

@@ -69,6 +69,11 @@ export interface Limits extends WireLimits {
   readonly roomLength: number;
   /** Names under which one satellite follows. */
   readonly followers: number;
+  /**
+   * Text of the events that one satellite's followers have parked, over all its names; the follower that parks more is ended, with
+   * `PARKED_TOO_MANY`. Bytes, as if it were ASCII.
+   */
+  readonly parkedBytes: number;
   /** Work groups of one contract. */
   readonly groups: number;
   /** Those of them that one satellite was the first to name. */
@@ -165,6 +170,7 @@ export const defaultLimits: Limits = {
   listenRooms: 100,
   roomLength: 128, // as an event's id; a satellite's own room has 97 at most
   followers: 100,
+  parkedBytes: 8_388_608, // some 20,000 events of 250 bytes, with what is told of each
   groups: 1_000,
   groupsPerSatellite: 100, // as for followers; ten satellites that run wild do not yet take all
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB

@@ -48,6 +48,48 @@ it("one name that is asked for many times at once is one", async () => {
   expect(groups.map(({ members }: { members: object[] }) => members.length)).toEqual([2]);
 });
 
+it("what a satellite's followers have parked is bounded, over a restart too, and listed page by page", async () => {
+  const limits = { parkedBytes: 3_000, messageBytes: 2_000 };
+  await using hub = await startHub({ contracts, limits });
+  const parkAll = async (client: PlainClient, as: string) => {
+    client.socket.on("hub:deliver", ({ events }, answer) => {
+      const entries = events as readonly [string, unknown, { readonly offset: number }][];
+      answer({ parked: entries.map(([, , { offset }]) => ({ offset, attempts: 1, error: "no" })) });
+    });
+    const ended = client.next("hub:unfollowed");
+    expect(await askAll(client, "hub:follow", [{ ...follow(as), from: "start" }])).toEqual(["ok"]);
+    return ended;
+  };
+  const tooMany = { error: { code: "PARKED_TOO_MANY" } };
+  await using speaker = await connect(hub, { ...host, id: "speaker" });
+  for (let count = 0; count < 20; count += 1) await speaker.say("said", { id: "a", text: "x".repeat(100) });
+  {
+    await using client = await connect(hub, batched);
+    expect(await parkAll(client, "f")).toMatchObject({ as: "f", ...tooMany });
+    const pages: number[][] = [];
+    for (let after = 0; ; after = pages.at(-1)?.at(-1) ?? 0) {
+      const { parked } = await client.socket.emitWithAck("hub:parked", { as: "f", after });
+      if (parked.length === 0) break;
+      expect(JSON.stringify(parked).length).toBeLessThan(2_100);
+      pages.push(parked.map(({ offset }: { offset: number }) => offset));
+    }
+    expect(pages.length).toBeGreaterThan(1);
+    expect(pages.flat()).toEqual(Array.from({ length: pages.flat().length }, (_, place) => place + 1));
+    expect(pages.flat().length).toBeLessThan(12);
+    expect(await parkAll(client, "g")).toMatchObject({ as: "g", ...tooMany });
+  }
+  await hub.stop();
+  await hub.start();
+  await using client = await connect(hub, batched);
+  expect(await parkAll(client, "h")).toMatchObject({ as: "h", ...tooMany });
+  const { followers } = await client.socket.emitWithAck("hub:followers", {});
+  expect(followers).toMatchObject([{ as: "f" }, { as: "g", parked: 0 }, { as: "h", parked: 0 }]);
+  await client.socket.emitWithAck("hub:forget", { as: "f" });
+  expect(await parkAll(client, "h")).toMatchObject({ as: "h", ...tooMany });
+  const again = await client.socket.emitWithAck("hub:parked", { as: "h" });
+  expect(again.parked[0]).toMatchObject({ offset: 1 });
+});
+
 it("a new name that two connections ask for at once is one of them's: it tells the other", async () => {
   await using hub = await startHub({ contracts });
   await using first = await connect(hub, batched);

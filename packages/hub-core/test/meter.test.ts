@@ -83,7 +83,7 @@ it("connections of one address that have not joined have one rate together, and 
   meter.watch(second.connection, "198.51.100.1");
   meter.watch(elsewhere.connection, "198.51.100.2");
   first.brings(1_001);
-  for (const { brings } of [second, elsewhere]) brings(10);
+  for (const each of [second, elsewhere]) each.brings(10);
   expect(all.map(({ connection }) => meter.isHeld(connection))).toEqual([true, true, false]);
   for (const each of all) each.gone();
 });

@@ -136,6 +136,16 @@ describe("a connection that says more than it may", () => {
     expect(await client.say("said", { id: "a" })).toMatchObject(limited);
   });
 
+  it("has one history at a time, and is told when it may ask for the next", async () => {
+    await using hub = await start({});
+    await using client = await connect(hub, { ...host, protocol: 1 });
+    const ask = () => client.socket.emitWithAck("hub:history", { key: "k" });
+    const [first, second] = await Promise.all([ask(), ask()]);
+    expect(first).toEqual({ ok: true, entries: [] });
+    expect(second).toMatchObject({ error: { code: "RATE_LIMITED", retryAfterMs: 100 } });
+    expect(await ask()).toEqual(first);
+  });
+
   it("is refused what it asks of the hub itself; what answers the hub is counted, and not refused", async () => {
     await using hub = await start({ requestsPerSecond: 1, requestsAtOnce: 3 });
     await using client = await connect(hub, { ...host, protocol: 1 });

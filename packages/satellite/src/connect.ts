@@ -156,8 +156,11 @@ export interface Satellite<C extends Contract> {
   followers(): Promise<readonly FollowerStatus[]>;
   /** Removes a name, its cursor and what it has parked. */
   forget(as: string): Promise<void>;
-  /** The events that the name's handler failed on for good. */
-  parked(as: string): Promise<readonly Parked[]>;
+  /**
+   * The events that the name's handler failed on for good, in the order of the log: as many `after` an offset as one message of the
+   * hub takes. Default 0. Where none comes there are no more.
+   */
+  parked(as: string, after?: number): Promise<readonly Parked[]>;
   /** Hands a parked event out once more. It stays parked until it is handled; `FOLLOWER_AWAY` where nobody follows. */
   redrive(as: string, offset: number): Promise<void>;
   /**
@@ -426,8 +429,8 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     await this.#ask("hub:forget", { as });
   }
 
-  async parked(as: string): Promise<readonly Parked[]> {
-    return (await this.#ask<ParkedReply>("hub:parked", { as })).parked;
+  async parked(as: string, after = 0): Promise<readonly Parked[]> {
+    return (await this.#ask<ParkedReply>("hub:parked", { as, after })).parked;
   }
 
   async redrive(as: string, offset: number): Promise<void> {
