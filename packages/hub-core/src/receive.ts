@@ -21,7 +21,7 @@ import type { Questions } from "./questions.ts";
 import { refused } from "./refused.ts";
 import { endOf } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
-import type { WorkGroups } from "./work.ts";
+import type { Claimed, WorkGroups } from "./work.ts";
 
 /** What the messages of one contract's satellites are given to. */
 export interface Receiver {
@@ -101,8 +101,8 @@ async function settle(receiver: Receiver, socket: HubSocket, message: unknown): 
   const empty = Array.isArray(settles) ? settles.filter((one) => !one?.events?.length).length : 0;
   if (empty > 1) meter.count(socket, empty - 1); // the message has counted
   const arrivals: (() => void)[] = [];
-  const admitCounted = (entry: readonly unknown[], cause: string) => {
-    const result = admitEntry(receiver, socket, entry, cause);
+  const admitCounted = (entry: readonly unknown[], { group, cause }: Claimed) => {
+    const result = admitEntry(receiver, socket, entry, { group, cause });
     meter.count(socket, 1);
     if ("data" in result) arrivals.push(meter.carry(socket, result.data.length));
     return result;
@@ -188,15 +188,28 @@ function admitEntry(
   { contract, groups, limits, nextId }: Receiver,
   socket: HubSocket,
   [name, data, options]: readonly unknown[],
-  cause?: string,
+  settled?: Claimed,
 ): Admitted | ErrorBody {
   const { identity, form } = socket.data;
-  const isClaimed = form === "batched" && cause === undefined && hasClaim(options);
-  if (!isClaimed) return admit(contract, identity, name, data, options, limits, nextId, Date.now(), cause);
-  const { claim, ...others } = options;
-  const found = groups.causeOf(socket, claim);
-  if (typeof found === "string") return errorBody(found);
-  return admit(contract, identity, name, data, others, limits, nextId, Date.now(), found.cause);
+  let [claimed, others] = [settled, options];
+  if (form === "batched" && settled === undefined && hasClaim(options)) {
+    const { claim, ...rest } = options;
+    const found = groups.claimed(socket, claim);
+    if (typeof found === "string") return errorBody(found);
+    [claimed, others] = [found, rest];
+  }
+  const result = admit(contract, identity, name, data, others, limits, nextId, Date.now(), claimed?.cause);
+  const isOfAnother = claimed !== undefined && "id" in result && isOfAnotherGroup(result, claimed);
+  return isOfAnother ? errorBody("ID_OF_ANOTHER") : result;
+}
+
+/**
+ * Whether the id is one that the satellites of another group give to what comes of the same event: an event would be there already
+ * when these say it.
+ */
+function isOfAnotherGroup({ id, event }: Admitted, { group, cause }: Claimed): boolean {
+  const at = id.indexOf(`:${cause}:${event}`);
+  return at !== -1 && id.slice(0, at) !== group;
 }
 
 const hasClaim = (options: unknown): options is { readonly claim: unknown } =>

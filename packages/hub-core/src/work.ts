@@ -61,8 +61,14 @@ const SettleRequest = z.strictObject({
 });
 type SettleItem = z.infer<typeof SettleRequest>["settles"][number];
 
+/** What an event comes of: the group that it was worked on in, and its id. */
+export interface Claimed {
+  readonly group: string;
+  readonly cause: string;
+}
+
 /** Checks an event that comes of a claim. */
-export type Admit = (entry: readonly unknown[], cause: string) => Admitted | { readonly code: ErrorCode };
+export type Admit = (entry: readonly unknown[], claimed: Claimed) => Admitted | { readonly code: ErrorCode };
 
 /** The work groups of one contract: who shares work, and what satellites say and ask of it. */
 export class WorkGroups {
@@ -154,7 +160,7 @@ export class WorkGroups {
     if (events.length > 0 && outcome !== "done") return refused("MESSAGE_INVALID");
     const admitted: NewEvent[] = [];
     for (const entry of events) {
-      const result = admit(entry, cause ?? "");
+      const result = admit(entry, { group: group.record.group, cause: cause ?? "" });
       if ("code" in result) return { ok: false, error: result as never };
       // What is not on disk cannot be there together with the settle.
       if (!isKept(result)) return refused("MESSAGE_INVALID");
@@ -169,12 +175,13 @@ export class WorkGroups {
     }
   }
 
-  /** For an event said under a claim: the id of what it came of, or what to refuse it with. */
-  causeOf(socket: HubSocket, option: unknown): { readonly cause: string } | ErrorCode {
+  /** For an event said under a claim: what it comes of, or what to refuse it with. */
+  claimed(socket: HubSocket, option: unknown): Claimed | ErrorCode {
     const claim = ClaimOption.safeParse(option);
     if (!claim.success) return "MESSAGE_INVALID";
-    const cause = this.#named(socket, claim.data.group)?.causeOf(socket, claim.data);
-    return cause === undefined ? "LEASE_LOST" : { cause };
+    const { group } = claim.data;
+    const cause = this.#named(socket, group)?.causeOf(socket, claim.data);
+    return cause === undefined ? "LEASE_LOST" : { group, cause };
   }
 
   /** For `hub:groups`. */

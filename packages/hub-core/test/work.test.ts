@@ -291,6 +291,25 @@ describe("settling", () => {
     expect((await hub.log.read({ after: 1 })).events[0]).toMatchObject({ cause: event[2].id });
   });
 
+  it("an event under a claim does not have the id that another group's would have: that would swallow it", async () => {
+    await using hub = await start();
+    await say(hub, "a");
+    await using one = await worker(hub, "one");
+    await using thief = await worker(hub, "thief", { group: "other" });
+    const [own] = (await one.claimed(1)) as [Claim];
+    const [{ offset, token }] = (await thief.claimed(1)) as [Claim];
+    const id = `g:${own.event[2].id}:said`;
+    const claim = { group: "other", offset, token };
+    const entry = ["said", { id: "b" }, { id: `${id}:2`, claim }];
+    const { receipts } = await thief.socket.emitWithAck("hub:emit", [entry]);
+    expect(receipts).toEqual([refusal("ID_OF_ANOTHER")]);
+    const settles = [{ offset, token, outcome: "done", events: [["said", { id: "b" }, { id }]] }];
+    const { replies } = await thief.socket.emitWithAck("hub:settle", { group: "other", settles });
+    expect(replies).toEqual([refusal("ID_OF_ANOTHER")]);
+    const settled = await one.settle(own, "done", { events: [["said", { id: "c" }, { id }]] });
+    expect(settled).toEqual({ ok: true, receipts: [{ ok: true, id, offset: 2 }] });
+  });
+
   it("claims come in packets that are no longer than a message", async () => {
     await using hub = await start({ limits: { messageBytes: 10_000 } });
     await using speaker = await connect(hub, host);
