@@ -1,5 +1,13 @@
 import type { ClaimToken, Outcome } from "@orrery/contracts";
-import { type Change, type ClaimRules, dropped, over, redriven, settled } from "./claim-outcome.ts";
+import {
+  type Change,
+  type ClaimRules,
+  dropped,
+  over,
+  redriven,
+  settled,
+  type Together,
+} from "./claim-outcome.ts";
 import { ClaimQueue } from "./claim-queue.ts";
 import type { ClaimRecord, DeadRecord, HeldRecord, WaitingRecord } from "./claim-record.ts";
 import { Unsaved } from "./claim-unsaved.ts";
@@ -92,6 +100,7 @@ export class Claims {
   );
   readonly #counts = { waiting: 0, held: 0, dead: 0 };
   readonly #unsaved: Unsaved<Entry>;
+  #together: Together | undefined;
   #position: number;
   #token: number;
   #underWay: RoundUnderWay | undefined;
@@ -107,6 +116,7 @@ export class Claims {
     records: Iterable<ClaimRecord> = [],
   ) {
     this.#rules = rules;
+    this.#together = rules.together;
     this.#chance = chance;
     this.#position = kept.position;
     this.#unsaved = new Unsaved(kept.position);
@@ -129,7 +139,8 @@ export class Claims {
 
   /** Whether there is use in looking at more of the log: members have room for more than there is. */
   get wantsMore(): boolean {
-    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead, together } = this.#rules;
+    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
+    const together = this.#together;
     const { waiting, dead } = this.#counts;
     if (together !== undefined && together.count >= together.most) return false;
     return this.#members.room > this.#queue.ready && waiting < mostWaiting && dead < mostDead;
@@ -329,10 +340,11 @@ export class Claims {
     return changes;
   }
 
-  /** Forgets all. Answers the offsets of what was not settled. */
+  /** Nothing counts from now on, whatever is on its way to disk. Answers the offsets of what was not settled. */
   forget(): readonly number[] {
     const offsets = [...this.#entries.keys()];
     this.#countTogether(-offsets.length);
+    this.#together = undefined;
     return offsets;
   }
 
@@ -370,8 +382,7 @@ export class Claims {
   }
 
   #countTogether(more: number): void {
-    const { together } = this.#rules;
-    if (together !== undefined) together.count += more;
+    if (this.#together !== undefined) this.#together.count += more;
   }
 
   #set(entry: Entry, record: ClaimRecord): void {

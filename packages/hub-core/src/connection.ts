@@ -158,8 +158,8 @@ export function watchSocket(
 }
 
 /**
- * Ends a WebSocket that goes on although nobody hears it, since it is closed, or no connection's yet: `ws` reads for 30 s what comes
- * then, as fast as it comes, and throws it away. `unheardBytes` may have been on their way. It is not read any more at once, and cut
+ * Ends a WebSocket that goes on although nobody hears it, since it is closed, or no connection's yet: until its time is over `ws`
+ * reads what comes then, as fast as it comes, and throws it away. `unheardBytes` may have been on their way. It is not read any more at once, and cut
  * off after `closeMs`: with bytes unread that takes the goodbye, why it is closed, from the other side as well.
  */
 export function boundUnheard(
@@ -250,7 +250,7 @@ export function flushPerTurn(connection: Connection): void {
   };
 }
 
-/** `ws` by itself would wait 30 s for the other side's goodbye. Polling connections are the HTTP server's. */
+/** `ws` by itself would wait `closeMs` for the other side's goodbye. Polling connections are the HTTP server's. */
 export function cutOff(connection: Connection): void {
   insides(connection).transport.socket?.terminate();
 }

@@ -1,6 +1,6 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { ErrorBody } from "@orrery/contracts";
+import { type ErrorBody, type ErrorCode, OrreryError } from "@orrery/contracts";
 import pLimit from "p-limit";
 import type { Server } from "socket.io";
 import { addressOf } from "./address.ts";
@@ -52,13 +52,17 @@ export function keepDoor(
     });
   });
 
-  engine.use((request: EngineRequest, response: ServerResponse | object, next: () => void) => {
+  engine.use((request: EngineRequest, response: ServerResponse | object, next: (error?: Error) => void) => {
     const { sid } = request._query;
     const connection = sid === undefined ? undefined : connections.get(sid);
     const isPreflight = isAllowedPreflight(request, response);
-    const proceed = isPreflight ? () => void response.writeHead(204).end() : next;
+    // Engine.IO asks `allowRequest` of a connection's first request only.
+    const fault = sid ? requestRefusal(request, rules) : undefined;
+    const proceed = isPreflight
+      ? () => void response.writeHead(204).end()
+      : () => next(fault && new OrreryError(fault));
     const isUpgrade = !(response instanceof ServerResponse); // for those Engine.IO has something of its own
-    if (connection !== undefined && !isUpgrade) return void poll(connection, request, proceed);
+    if (connection !== undefined && !isUpgrade) return void poll(connection, request, fault, proceed);
     const address = addressOf(request, proxies);
     const nowMs = performance.now();
     const isNew = !sid && !isPreflight; // as Engine.IO takes it
@@ -86,11 +90,16 @@ export function keepDoor(
   });
 
   /** What a satellite that polls says is not read before it may be. */
-  async function poll(connection: Connection, request: EngineRequest, proceed: () => void): Promise<void> {
+  async function poll(
+    connection: Connection,
+    request: EngineRequest,
+    fault: ErrorCode | undefined,
+    proceed: () => void,
+  ): Promise<void> {
     const { EIO, transport } = request._query;
     const isPoll = request.method === "GET" && EIO === "4" && transport === "polling";
     // A second one at a time ends the connection. What is refused does not, and counts.
-    if (isPoll && isPolling(connection) && requestRefusal(request, rules) === undefined) return proceed();
+    if (isPoll && isPolling(connection) && fault === undefined) return proceed();
     meter.posted(connection);
     await meter.whenNext(connection);
     if (!request.destroyed) proceed();

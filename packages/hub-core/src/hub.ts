@@ -40,7 +40,7 @@ import { Listening } from "./listen.ts";
 import { LogReader } from "./log-reader.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import { Meter } from "./meter.ts";
-import { hasBegun, isAllowedOrigin, isLoopback, originsFrom, requestRefusal } from "./origin.ts";
+import { isAllowedOrigin, isLoopback, originsFrom, requestRefusal } from "./origin.ts";
 import { ownServer, type Tls } from "./own-server.ts";
 import { hubParser } from "./parser.ts";
 import { Presence } from "./presence.ts";
@@ -164,11 +164,6 @@ export function createHub({
     if (isOurs) endUnread(request, response);
   });
   keepDoor(io, door, meter, proxies, limits.handshakesPerSecond, requestRules);
-  // Engine.IO asks `allowRequest` of a connection's first request only.
-  io.engine.use((request: IncomingMessage, _response: unknown, next: (error?: Error) => void) => {
-    const refusal = hasBegun(request) ? requestRefusal(request, requestRules) : undefined;
-    next(refusal && new OrreryError(refusal));
-  });
   const connections = new Set<Connection>();
   io.engine.on("connection", (connection: Connection) => {
     connections.add(connection);

@@ -145,9 +145,9 @@ export interface Limits extends WireLimits {
 export const defaultLimits: Limits = {
   eventBytes: 131_072, // what a browser handles in a frame; larger content belongs in a store, with a reference
   batchEvents: 256, // what the satellite package sends at most; they take the hub 5 ms, in which it does nothing else
+  messageBytes: 262_144, // an event of the largest size and as much beside it, 3 to 5 ms in which the hub does nothing else; with Engine.IO's 1 MiB it is 10 to 15
   messageFragments: 256, // 1 KiB each in a message of the largest size; without a bound 0.9 MB of fragments of one byte were 14 MB and 0.3 s of CPU
   messageReads: 4_096, // 64 bytes each
-  messageBytes: 262_144, // an event of the largest size and as much beside it, 3 to 5 ms in which the hub does nothing else; with Engine.IO's 1 MiB it is 10 to 15
   depth: 32, // far deeper than people nest, far shallower than a stack
   queueBytes: 67_108_864, // a second of the fastest log's work, several times over
   resendMs: 2_000, // what was on its way is here by then, over a bad network too; the satellite package resends after 500

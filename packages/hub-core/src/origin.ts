@@ -33,15 +33,12 @@ export function requestRefusal(request: IncomingMessage, rules: RequestRules): E
   return isScript || !isAllowedOrigin(headers.origin, rules) ? "ORIGIN_FORBIDDEN" : undefined;
 }
 
-/** Whether the request says that it belongs to a connection. */
-export const hasBegun = (request: IncomingMessage): boolean => Boolean(queryOf(request).sid);
-
 /**
  * As Engine.IO has read it. `j`: long polling as a `<script>`, for browsers that knew no other way; all of them let every page
  * do that, and say no origin.
  */
 const queryOf = (request: IncomingMessage) =>
-  (request as { readonly _query?: { readonly sid?: string; readonly j?: string } })._query ?? {};
+  (request as { readonly _query?: { readonly j?: string } })._query ?? {};
 
 /** Whether an address of this machine, or a name for it, reaches this machine only. */
 export function isLoopback(address: string | undefined): boolean {

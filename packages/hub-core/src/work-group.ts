@@ -83,6 +83,7 @@ export class WorkGroup {
   /** `<contract>/<role>/<group>`, or `<contract>/<role>:<id>/<group>` where it is one satellite's: part of its records' names. */
   readonly name: string;
   readonly filter: Filter;
+  readonly together: Together;
   #record: GroupRecord;
   readonly #tools: GroupTools;
   readonly #claims: Claims;
@@ -117,6 +118,7 @@ export class WorkGroup {
   ) {
     this.name = name;
     this.filter = filter;
+    this.together = together;
     this.#record = record;
     this.#tools = tools;
     const { attempts, backoffMs } = record;

@@ -77,8 +77,6 @@ export class WorkGroups {
   readonly #limits: Limits;
   readonly #tools: GroupTools;
   readonly #groups = new Map<string, WorkGroup>();
-  /** Their claims, by the satellite that was the first to name them. */
-  readonly #together = new Map<string, Together>();
   /** Those whose first record is on its way to disk, and who was the first to name them. */
   readonly #making = new Map<string, { readonly by: string; readonly group: Promise<WorkGroup> }>();
   #loading: Promise<void> | undefined;
@@ -301,11 +299,11 @@ export class WorkGroups {
     return group;
   }
 
-  #togetherOf(record: Identity): Together {
-    const by = nameOf(record);
-    const together = this.#together.get(by) ?? { count: 0, most: this.#limits.claimsPerSatellite };
-    this.#together.set(by, together);
-    return together;
+  /** What the claims of the satellite's groups are counted by. */
+  #togetherOf(firstNamedBy: Identity): Together {
+    const by = nameOf(firstNamedBy);
+    const other = [...this.#groups.values()].find(({ record }) => nameOf(record) === by);
+    return other?.together ?? { count: 0, most: this.#limits.claimsPerSatellite };
   }
 
   async #find(socket: HubSocket, group: string): Promise<WorkGroup | undefined> {
