@@ -298,6 +298,7 @@ describe("members", () => {
     expect(other.claims.wantsMore).toBe(true);
     expect([together.count, other.claims.forget(), together.count]).toEqual([1, [1], 0]);
     other.settle(first(other.handOver(0)), "done", 0); // its end was on its way
+    expect(together.count).toBe(0);
     other.claims.look(2, "pickup");
     expect(together.count).toBe(0);
     const record = { offset: 1, event: "pickup", attempt: 0, state: "waiting", dueMs: 0 } as const;
