@@ -6,12 +6,7 @@ import type { JourneyOf, Leg } from "./journey.ts";
 import type { Waits } from "./waits.ts";
 
 /** What is wrong with what is said, whoever says it and however often. */
-const hopeless: ReadonlySet<ErrorCode> = new Set([
-  "DATA_INVALID",
-  "EVENT_TOO_LARGE",
-  "ID_INVALID",
-  "ID_REUSED",
-]);
+const hopeless: ReadonlySet<ErrorCode> = new Set(["DATA_INVALID", "EVENT_TOO_LARGE"]);
 
 /** What a driver does with the parcels that it gets to deliver. */
 export class Deliveries {
@@ -79,26 +74,14 @@ export class Deliveries {
 
   async #say(parcel: Parcel, { emit }: WorkContext<Parcels>, leg: Leg): Promise<void> {
     const [event, data] = this.#eventOf(parcel, leg);
-    try {
-      const { duplicate } = await emit(event, data);
-      this.#said(parcel, leg, duplicate);
-    } catch (error) {
-      if (!isSaidBefore(leg, error)) throw error;
-      this.#said(parcel, leg, true);
-    }
+    const { duplicate } = await emit(event, data);
+    this.#said(parcel, leg, duplicate);
   }
 
   /** All of it is on disk, or nothing. */
   async #settle(parcel: Parcel, context: WorkContext<Parcels>, legs: readonly Leg[]): Promise<void> {
-    const [first, ...others] = legs;
-    try {
-      const receipts = await context.done(...legs.map((leg) => this.#eventOf(parcel, leg)));
-      for (const [place, leg] of legs.entries()) this.#said(parcel, leg, receipts[place]?.duplicate);
-    } catch (error) {
-      if (first === undefined || !isSaidBefore(first, error)) throw error;
-      this.#said(parcel, first, true);
-      await this.#settle(parcel, context, others);
-    }
+    const receipts = await context.done(...legs.map((leg) => this.#eventOf(parcel, leg)));
+    for (const [place, leg] of legs.entries()) this.#said(parcel, leg, receipts[place]?.duplicate);
   }
 
   #eventOf(parcel: Parcel, { event, recordedMs = Date.now() }: Leg): SaidEvent<Parcels> {
@@ -127,12 +110,5 @@ export class Deliveries {
     this.#counts.givenBack += 1;
   }
 }
-
-/**
- * The id of an in-transit is made of the pickup's: an earlier attempt has collected the parcel, at another time or as another
- * driver. A delivery cannot have been said: it is on disk together with the settle.
- */
-const isSaidBefore = ({ event }: Leg, error: unknown): boolean =>
-  event === "in-transit" && error instanceof OrreryError && error.code === "ID_REUSED";
 
 const short = (id: string): string => (id.length > 12 ? `${id.slice(0, 8)}…` : id);

@@ -73,12 +73,12 @@ describe("a driver", () => {
       event: "in-transit",
       data: { ...parcelOf("p-1"), driverId: "d1", collectedAt: expect.stringMatching(/Z$/) },
       meta: expect.objectContaining({
-        id: "drivers:pickup:p-1:in-transit",
+        id: "drivers:1:in-transit",
         source: "driver:d1",
         causationId: "pickup:p-1",
       }),
     });
-    expect(delivered).toMatchObject({ event: "delivered", meta: { id: "drivers:pickup:p-1:delivered" } });
+    expect(delivered).toMatchObject({ event: "delivered", meta: { id: "drivers:1:delivered" } });
     const times = [pickup, collected, delivered].map((one) => Date.parse(one?.meta.time as string));
     const [pickupMs, collectedMs, deliveredMs] = times as [number, number, number];
     expect(collectedMs - pickupMs).toBeGreaterThanOrEqual(150);
@@ -232,17 +232,18 @@ describe("a driver", () => {
   });
 
   it("gives a parcel up, with the reason, when what it has to say of it is refused for good", async () => {
-    await using hub = await startHub({ contracts: [parcels] });
+    // A pickup fits, and what the driver adds to it does not.
+    const limits = { eventBytes: JSON.stringify(parcelOf("p-1")).length };
+    await using hub = await startHub({ contracts: [parcels], limits });
     await using running = driver(hub.url);
     const acme = connect(parcels, { url: hub.url, role: "vendor", id: "acme" });
-    // Its in-transit would need a longer id than there are.
-    await acme.emit("pickup", parcelOf("p-1"), { id: "x".repeat(128) });
-    await running.lines.seen(/^d1 gives up p-1, ID_INVALID/);
+    await acme.emit("pickup", parcelOf("p-1"));
+    await running.lines.seen(/^d1 gives up p-1, EVENT_TOO_LARGE/);
     await using asking = askingAt(hub.url);
     let dead = await asking.dead("drivers");
     while (dead.length === 0) dead = await asking.dead("drivers");
     expect(dead).toMatchObject([
-      { reason: "refused", attempts: 1, by: "driver:d1", error: expect.stringMatching(/^ID_INVALID/) },
+      { reason: "refused", attempts: 1, by: "driver:d1", error: expect.stringMatching(/^EVENT_TOO_LARGE/) },
     ]);
     await acme.close();
   });

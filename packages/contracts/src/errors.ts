@@ -57,11 +57,6 @@ export const errors = {
     retryable: false,
     remedy: "Give each fact an id of its own; repeat an id only with the same event and data.",
   },
-  ID_OF_ANOTHER: {
-    message: "The event's id is another group's for what comes of the same event.",
-    retryable: false,
-    remedy: "Leave the id out, or begin it with the name of the group that the claim is of.",
-  },
   MESSAGE_INVALID: {
     message: "The message is not of a form that the hub understands.",
     retryable: false,

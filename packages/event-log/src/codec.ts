@@ -16,12 +16,13 @@ export type Row = [
   data: string,
   latest: number,
   cause: string | null,
+  idScope: string | null,
 ];
 
 /** A record as the table `records` has it; on its way there, null for one that is to go. */
 export type RecordRow = [name: string, value: string | null];
 
-const eventCells = 11;
+const eventCells = 12;
 const recordCells = 2;
 const noText = -1;
 
@@ -29,7 +30,7 @@ const noText = -1;
 const separator = "\n";
 
 export function rowOf(event: NewEvent): Row {
-  const { contract, id, key, rooms, source, timeMs, data, keep, cause } = event;
+  const { contract, id, key, rooms, source, timeMs, data, keep, cause, idScope } = event;
   const roomsText = rooms.length === 0 ? "[]" : JSON.stringify(rooms);
   return [
     0,
@@ -43,6 +44,7 @@ export function rowOf(event: NewEvent): Row {
     data,
     keep === "latest" ? 1 : 0,
     cause ?? null,
+    idScope ?? null,
   ];
 }
 
@@ -58,6 +60,7 @@ export function eventOf([
   data,
   latest,
   cause,
+  idScope,
 ]: Row): StoredEvent {
   return {
     offset,
@@ -71,6 +74,7 @@ export function eventOf([
     data,
     keep: latest === 1 ? "latest" : "log",
     ...(cause !== null && { cause }),
+    ...(idScope !== null && { idScope }),
   };
 }
 
@@ -98,6 +102,7 @@ export function decodeRows(buffer: ArrayBuffer): Row[] {
     number(),
     text(),
     number(),
+    text(),
     text(),
   ]);
 }

@@ -189,13 +189,34 @@ export function proveEventLog(
     },
   );
 
-  prove("The same id in another contract is another event.", async (place) => {
+  prove("The same id in another contract, or of another source, is another event.", async (place) => {
     const log = await place.open();
     const one = event();
-    const other = { ...one, contract: "letters", data: "{}" };
-    assert.deepEqual(await log.append([one, other]), appended(1, 2));
-    assert.deepEqual(await readAll(log), stored([one, other]));
+    const others = [
+      { ...one, contract: "letters" },
+      { ...one, source: "driver:other", data: "{}" },
+    ];
+    assert.deepEqual(await log.append([one, ...others]), appended(1, 2, 3));
+    assert.deepEqual(await readAll(log), stored([one, ...others]));
   });
+
+  prove(
+    "Under one `idScope`, the same id is the same event whatever its source; under another one it is another event.",
+    async (place) => {
+      const log = await place.open();
+      const one = { ...event(), idScope: "s" };
+      const { idScope: _, ...plain } = one;
+      const elsewhere = [plain, { ...one, idScope: "t" }, { ...plain, source: "s", data: "{}" }];
+      assert.deepEqual(await log.append([one, { ...one, source: "driver:other" }, ...elsewhere]), [
+        { offset: 1, duplicate: false },
+        { offset: 1, duplicate: true },
+        { offset: 2, duplicate: false },
+        { offset: 3, duplicate: false },
+        { error: "ID_REUSED" },
+      ]);
+      assert.deepEqual(await readAll(log), stored([one, ...elsewhere.slice(0, 2)]));
+    },
+  );
 
   prove(
     "Of `latest` events, only the newest per contract, event and key is read; its offset is that of the newest.",

@@ -3,8 +3,10 @@ import type { Filter } from "./filter.ts";
 /** An event as it goes into the log. */
 export interface NewEvent {
   readonly contract: string;
-  /** 1 to 128 characters, unique within the contract for as long as the event is kept. */
+  /** 1 to 128 characters, unique within the contract and the `idScope` for as long as the event is kept. */
   readonly id: string;
+  /** Among whose ids its id is unique. Default: its source's, as CloudEvents has it. */
+  readonly idScope?: string;
   readonly event: string;
   /** The value of the event's key; needed when `keep` is `latest`. */
   readonly key?: string;
@@ -107,7 +109,8 @@ export interface Retention {
  * - An id that is kept is not appended again: the same event answers with the first offset and `duplicate`, also within
  *   one batch; another event under that id answers `ID_REUSED`, and the rest of its batch is appended.
  * - What came of the same event, under the same id and name, is the same event whatever its data: another attempt's.
- * - The same id in another contract is another event.
+ * - The same id in another contract, or of another source, is another event.
+ * - Under one `idScope`, the same id is the same event whatever its source; under another one it is another event.
  * - Of `latest` events, only the newest per contract, event and key is read; its offset is that of the newest.
  * - `head` is the offset of the newest event appended, 0 in an empty log, and does not move back.
  * - Records are changed in the same commit as the batch that they come with: after a crash both are there, or neither.

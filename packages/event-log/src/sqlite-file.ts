@@ -17,13 +17,15 @@ export class Refusal extends Error {
 const applicationId = 0x4f727279;
 
 /** Raised with every change that an older version could not read or would damage. */
-const schemaVersion = 2;
+const schemaVersion = 3;
 
 // Of all events it would take 10 µs for each one appended: keys come in no order.
 const causedIndex = "CREATE INDEX caused ON events (contract, key, offset) WHERE cause IS NOT NULL;";
 
-const schema = `
-  CREATE TABLE settings (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+/** What no two events have alike. */
+export const idColumns = "contract, id, coalesce(id_scope, source)";
+
+const eventsTable = `
   CREATE TABLE events (
     offset INTEGER PRIMARY KEY,
     contract TEXT NOT NULL,
@@ -36,10 +38,16 @@ const schema = `
     data TEXT NOT NULL,
     latest INTEGER NOT NULL,
     cause TEXT,
-    UNIQUE (contract, id)
+    id_scope TEXT
   ) STRICT;
+  CREATE UNIQUE INDEX ids ON events (${idColumns});
   CREATE INDEX latest ON events (contract, event, key) WHERE latest = 1;
   ${causedIndex}
+`;
+
+const schema = `
+  CREATE TABLE settings (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+  ${eventsTable}
   CREATE TABLE records (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${schemaVersion};
@@ -48,6 +56,15 @@ const schema = `
 /** From each version to the next. */
 const upgrades: Readonly<Record<number, string>> = {
   1: `ALTER TABLE events ADD COLUMN cause TEXT; ${causedIndex}`,
+  // A constraint goes with its table only.
+  2: `
+    ALTER TABLE events RENAME TO former;
+    DROP INDEX latest;
+    DROP INDEX caused;
+    ${eventsTable}
+    INSERT INTO events SELECT *, NULL FROM former ORDER BY offset;
+    DROP TABLE former;
+  `,
 };
 
 const result = { PERM: 3, BUSY: 5, READONLY: 8, FULL: 13, CANTOPEN: 14, NOTADB: 26 };

@@ -1,6 +1,6 @@
 import { decodeRecords, decodeRows, encodeAppended, type RecordRow, type Row } from "./codec.ts";
 import type { Appended, Retention } from "./event-log.ts";
-import { isFull, openForWriting, Refusal } from "./sqlite-file.ts";
+import { idColumns, isFull, openForWriting, Refusal } from "./sqlite-file.ts";
 import { openRetention } from "./sqlite-retention.ts";
 import type { Answered } from "./thread.ts";
 
@@ -45,9 +45,9 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
   const rollBack = db.prepare("ROLLBACK TO whole");
   const release = db.prepare("RELEASE whole");
   const insert = db.prepare(
-    "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (contract, id) DO NOTHING",
+    `INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (${idColumns}) DO NOTHING`,
   );
-  const find = db.prepare("SELECT offset, event, data, cause FROM events WHERE contract = ? AND id = ?");
+  const find = db.prepare(`SELECT offset, event, data, cause FROM events WHERE (${idColumns}) = (?, ?, ?)`);
   const forget = db.prepare(
     `DELETE FROM events INDEXED BY latest
      WHERE latest = 1 AND contract = ? AND event = ? AND key IS ? AND offset < ?`,
@@ -69,9 +69,9 @@ export function openWriter({ file, retention, maxBytes }: WriterOptions) {
   const append = (offset: number, row: Row): Appended => {
     row[0] = offset;
     const { changes } = insert.run(...row);
-    const [, contract, id, event, key, , , , data, latest, cause] = row;
+    const [, contract, id, event, key, , source, , data, latest, cause, idScope] = row;
     if (changes === 0) {
-      const first = find.get(contract, id);
+      const first = find.get(contract, id, idScope ?? source);
       const isOfSameCause = cause !== null && first.cause === cause;
       const isSame = first.event === event && (first.data === data || isOfSameCause);
       return isSame ? { offset: first.offset, duplicate: true } : { error: "ID_REUSED" };

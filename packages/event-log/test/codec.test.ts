@@ -33,6 +33,8 @@ const event: fc.Arbitrary<NewEvent> = fc.record(
     timeMs: fc.maxSafeNat(),
     data: text,
     keep: fc.constantFrom("log", "latest"),
+    cause: text,
+    idScope: text,
   },
   { requiredKeys: ["contract", "id", "event", "rooms", "source", "timeMs", "data", "keep"] },
 );

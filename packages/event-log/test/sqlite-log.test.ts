@@ -15,6 +15,7 @@ import {
   openSqliteLog,
   type Page,
   type SqliteLogOptions,
+  type StoredEvent,
 } from "../src/index.ts";
 import { heardWarnings } from "./heard-warnings.ts";
 
@@ -78,6 +79,28 @@ describe("EventLog, kept by SQLite:", () => {
   proveEventLog(engine, it);
 });
 
+/** Makes a log one of the first version. */
+const toFirstVersion = `
+  ALTER TABLE events RENAME TO newer;
+  CREATE TABLE events (
+    offset INTEGER PRIMARY KEY,
+    contract TEXT NOT NULL,
+    id TEXT NOT NULL,
+    event TEXT NOT NULL,
+    key TEXT,
+    rooms TEXT NOT NULL,
+    source TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    latest INTEGER NOT NULL,
+    UNIQUE (contract, id)
+  ) STRICT;
+  INSERT INTO events SELECT offset, contract, id, event, key, rooms, source, time, data, latest FROM newer;
+  DROP TABLE newer;
+  CREATE INDEX latest ON events (contract, event, key) WHERE latest = 1;
+  PRAGMA user_version = 1;
+`;
+
 describe("The SQLite engine", () => {
   let directory = "";
   let opened: EventLog[] = [];
@@ -111,11 +134,17 @@ describe("The SQLite engine", () => {
     const log = await open();
     await log.append(events(2));
     await log.close();
-    tamper(directory, "DROP INDEX caused; ALTER TABLE events DROP COLUMN cause; PRAGMA user_version = 1");
+    tamper(directory, toFirstVersion);
     const again = await open();
-    await again.append([{ ...event(), key: "k", cause: "c" }]);
-    expect((await again.read({ after: 0 })).events.map(({ offset }) => offset)).toEqual([1, 2, 3]);
-    expect(await again.caused("parcels", "k")).toMatchObject([{ offset: 3, cause: "c" }]);
+    const [first, second] = (await again.read({ after: 0 })).events as [StoredEvent, StoredEvent];
+    const others = [first, { ...second, source: "vendor:other" }, { ...event(), key: "k", cause: "c" }];
+    expect(await again.append(others)).toEqual([
+      { offset: 1, duplicate: true },
+      { offset: 3, duplicate: false },
+      { offset: 4, duplicate: false },
+    ]);
+    expect((await again.read({ after: 0 })).events.map(({ offset }) => offset)).toEqual([1, 2, 3, 4]);
+    expect(await again.caused("parcels", "k")).toMatchObject([{ offset: 4, cause: "c" }]);
   });
 
   it("says which file is no log of ours, and leaves it as it is", async () => {

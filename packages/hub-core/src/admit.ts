@@ -23,13 +23,19 @@ import { issuesOf } from "./refused.ts";
 /** An event that passed every check. */
 export type Admitted = Omit<NewEvent, "keep"> & { readonly keep: Keep };
 
+/**
+ * What an event comes of that is said under a claim. Its id is one among those of that group's attempts at that event: whoever makes
+ * the next attempt says the same, and nobody else has said it before.
+ */
+export type Claimed = Required<Pick<NewEvent, "cause" | "idScope">>;
+
 const usableId = /^[\x21-\x7e]{1,128}$/;
 const reservedKeys = new Set(["__proto__", "prototype", "constructor"]);
 
 /**
  * Checks one event, in the order shape and size, rights, schema; nothing is kept before all of them hold. What a message
  * may weigh at all (`messageBytes`) Engine.IO has checked before parsing it. `nextId` gives an id to an event that comes without
- * one; `nowMs` becomes its time; `cause` is the id of the event that it came of.
+ * one; `nowMs` becomes its time; `claimed` is what it came of.
  */
 export function admit(
   contract: Contract,
@@ -40,14 +46,14 @@ export function admit(
   limits: Limits,
   nextId: () => string,
   nowMs: number,
-  cause?: string,
+  claimed?: Claimed,
 ): Admitted | ErrorBody {
   const event = eventOf(contract, name);
   if (event === undefined) return errorBody("UNKNOWN_EVENT");
   if (event.reply !== undefined) return errorBody("IS_A_QUESTION");
   const id = idOf(options, nextId);
   if (typeof id !== "string") return id;
-  return admitted(contract, identity, event, name as string, data, id, limits, nowMs, cause);
+  return admitted(contract, identity, event, name as string, data, id, limits, nowMs, claimed);
 }
 
 /** The same for a question that is asked. */
@@ -75,7 +81,7 @@ function admitted(
   id: string,
   limits: Limits,
   nowMs: number,
-  cause?: string,
+  claimed?: Claimed,
 ): Admitted | ErrorBody {
   const fault = shapeFault(data, limits.depth);
   if (fault !== undefined) return errorBody(fault);
@@ -99,7 +105,7 @@ function admitted(
     source: nameOf(identity),
     timeMs: nowMs,
     data: text,
-    ...(cause !== undefined && { cause }),
+    ...claimed,
     keep: event.keep,
   };
 }

@@ -6,7 +6,7 @@ import {
   type ListenReply,
   type Receipt,
 } from "@orrery/contracts";
-import { type Admitted, admit } from "./admit.ts";
+import { type Admitted, admit, type Claimed } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Followers } from "./follow.ts";
 import type { History } from "./history.ts";
@@ -21,7 +21,7 @@ import type { Questions } from "./questions.ts";
 import { refused } from "./refused.ts";
 import { endOf } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
-import type { Claimed, WorkGroups } from "./work.ts";
+import type { WorkGroups } from "./work.ts";
 
 /** What the messages of one contract's satellites are given to. */
 export interface Receiver {
@@ -101,8 +101,8 @@ async function settle(receiver: Receiver, socket: HubSocket, message: unknown): 
   const empty = Array.isArray(settles) ? settles.filter((one) => !one?.events?.length).length : 0;
   if (empty > 1) meter.count(socket, empty - 1); // the message has counted
   const arrivals: (() => void)[] = [];
-  const admitCounted = (entry: readonly unknown[], { group, cause }: Claimed) => {
-    const result = admitEntry(receiver, socket, entry, { group, cause });
+  const admitCounted = (entry: readonly unknown[], claimed: Claimed) => {
+    const result = admitEntry(receiver, socket, entry, claimed);
     meter.count(socket, 1);
     if ("data" in result) arrivals.push(meter.carry(socket, result.data.length));
     return result;
@@ -183,7 +183,7 @@ function emit(
   publisher.publish(admitted, connection, answerAll, socket);
 }
 
-/** `cause`: of an event that settles a claim. One that is said under a claim names it in its options. */
+/** `settled`: the claim that the event settles. One that is said under a claim names it in its options. */
 function admitEntry(
   { contract, groups, limits, nextId }: Receiver,
   socket: HubSocket,
@@ -198,18 +198,7 @@ function admitEntry(
     if (typeof found === "string") return errorBody(found);
     [claimed, others] = [found, rest];
   }
-  const result = admit(contract, identity, name, data, others, limits, nextId, Date.now(), claimed?.cause);
-  const isOfAnother = claimed !== undefined && "id" in result && isOfAnotherGroup(result, claimed);
-  return isOfAnother ? errorBody("ID_OF_ANOTHER") : result;
-}
-
-/**
- * Whether the id is one that the satellites of another group give to what comes of the same event: an event would be there already
- * when these say it.
- */
-function isOfAnotherGroup({ id, event }: Admitted, { group, cause }: Claimed): boolean {
-  const at = id.indexOf(`:${cause}:${event}`);
-  return at !== -1 && id.slice(0, at) !== group;
+  return admit(contract, identity, name, data, others, limits, nextId, Date.now(), claimed);
 }
 
 const hasClaim = (options: unknown): options is { readonly claim: unknown } =>

@@ -8,6 +8,7 @@ import {
 } from "@orrery/contracts";
 import { PacketText } from "@orrery/contracts/packet-text";
 import { type Filter, metaOf, type NewEvent, type RecordChange, withAttempt } from "@orrery/event-log";
+import type { Claimed } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Change, ClaimRules, Together } from "./claim-outcome.ts";
 import { type ClaimRecord, claimText } from "./claim-record.ts";
@@ -166,23 +167,23 @@ export class WorkGroup {
     return lost;
   }
 
-  /** The id of the event that the satellite works on; undefined where it is not its own any more. */
-  causeOf(socket: HubSocket, claim: ClaimToken): string | undefined {
-    return this.#claims.isCurrent(socket.id, claim, Date.now()) ? this.#ids.get(claim.offset) : undefined;
+  /** For what is said under the claim; undefined where it is not the satellite's any more. */
+  claimed(socket: HubSocket, claim: ClaimToken): Claimed | undefined {
+    const { offset } = claim;
+    const cause = this.#ids.get(offset);
+    if (cause === undefined || !this.#claims.isCurrent(socket.id, claim, Date.now())) return undefined;
+    return { cause, idScope: `${this.name}/${offset}` };
   }
 
   /**
    * Ends a claim and says what came of it, in one commit. Answers with the receipts of `events`; undefined where the claim is
-   * not the satellite's. Rejects where the log refuses, or one of the events is `ID_REUSED`: then it is held as before. Said
-   * again while it is written, or soon after, since the answer got lost, it has the same answer.
+   * not the satellite's. Rejects where the log refuses, or one of the events is `ID_REUSED`: then it is held as before.
    */
   settle(
     socket: HubSocket,
     claim: Parameters<Claims["settle"]>[1],
     events: readonly NewEvent[],
   ): Promise<readonly Accepted[]> | undefined {
-    const said = this.#saidOf(socket, claim);
-    if (said !== undefined) return said.receipts;
     const change = this.#claims.settle(socket.id, claim, Date.now());
     if (change === undefined) return undefined;
     const receipts = this.#write(change, this.#ids.get(change.offset), events).then((all) =>
@@ -192,9 +193,10 @@ export class WorkGroup {
     return receipts;
   }
 
-  /** Whether it has settled that, and may not know yet. */
-  hasSettled(socket: HubSocket, claim: ClaimToken): boolean {
-    return this.#saidOf(socket, claim) !== undefined;
+  /** The answer again, while that is written or soon after, since it may have got lost. Undefined: it has not settled that. */
+  settledBefore(socket: HubSocket, { token }: ClaimToken): Settled["receipts"] | undefined {
+    const settled = this.#settled.get(token) ?? this.#settledBefore.get(token);
+    return settled?.by === nameOf(socket.data.identity) ? settled.receipts : undefined;
   }
 
   /** Gives a dead event a new life, or forgets it. Whether it was dead. */
@@ -413,11 +415,6 @@ export class WorkGroup {
       this.pump();
       throw error instanceof OrreryError ? error : new OrreryError("LOG_FAILED", { cause: error });
     }
-  }
-
-  #saidOf(socket: HubSocket, { token }: ClaimToken): Settled | undefined {
-    const said = this.#settled.get(token) ?? this.#settledBefore.get(token);
-    return said?.by === nameOf(socket.data.identity) ? said : undefined;
   }
 
   /** What the log refused is forgotten: it can be said again. */

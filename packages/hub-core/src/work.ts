@@ -18,7 +18,7 @@ import {
 } from "@orrery/contracts";
 import type { EventLog, Filter, NewEvent } from "@orrery/event-log";
 import { z } from "zod";
-import type { Admitted } from "./admit.ts";
+import type { Admitted, Claimed } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Together } from "./claim-outcome.ts";
 import { type ClaimRecord, claimFrom, type DeadRecord } from "./claim-record.ts";
@@ -60,12 +60,6 @@ const SettleRequest = z.strictObject({
   ),
 });
 type SettleItem = z.infer<typeof SettleRequest>["settles"][number];
-
-/** What an event comes of: the group that it was worked on in, and its id. */
-export interface Claimed {
-  readonly group: string;
-  readonly cause: string;
-}
 
 /** Checks an event that comes of a claim. */
 export type Admit = (entry: readonly unknown[], claimed: Claimed) => Admitted | { readonly code: ErrorCode };
@@ -153,24 +147,19 @@ export class WorkGroups {
     { events = [], offset, token, outcome, error }: SettleItem,
     admit: Admit,
   ): Promise<SettledReply> {
-    const cause = group.causeOf(socket, { offset, token });
-    if (cause === undefined && !group.hasSettled(socket, { offset, token })) return refused("LEASE_LOST");
+    const claimed = group.claimed(socket, { offset, token });
+    if (claimed === undefined) return replyTo(group.settledBefore(socket, { offset, token }));
     if (events.length > 0 && outcome !== "done") return refused("MESSAGE_INVALID");
     const admitted: NewEvent[] = [];
     for (const entry of events) {
-      const result = admit(entry, { group: group.record.group, cause: cause ?? "" });
+      const result = admit(entry, claimed);
       if ("code" in result) return { ok: false, error: result as never };
       // What is not on disk cannot be there together with the settle.
       if (!isKept(result)) return refused("MESSAGE_INVALID");
       admitted.push(result);
     }
-    try {
-      const ended = { offset, token, outcome, ...(error !== undefined && { error }) };
-      const receipts = await group.settle(socket, ended, admitted);
-      return receipts === undefined ? refused("LEASE_LOST") : { ok: true, receipts };
-    } catch (failure) {
-      return refused(failure instanceof OrreryError ? failure.code : "LOG_FAILED");
-    }
+    const ended = { offset, token, outcome, ...(error !== undefined && { error }) };
+    return replyTo(group.settle(socket, ended, admitted));
   }
 
   /** For an event said under a claim: what it comes of, or what to refuse it with. */
@@ -178,8 +167,7 @@ export class WorkGroups {
     const claim = ClaimOption.safeParse(option);
     if (!claim.success) return "MESSAGE_INVALID";
     const { group } = claim.data;
-    const cause = this.#named(socket, group)?.causeOf(socket, claim.data);
-    return cause === undefined ? "LEASE_LOST" : { group, cause };
+    return this.#named(socket, group)?.claimed(socket, claim.data) ?? "LEASE_LOST";
   }
 
   /** For `hub:groups`. */
@@ -370,5 +358,14 @@ export class WorkGroups {
 const mostDead = 1_000;
 /** Of these, those that the log is asked for at once. */
 const readAtOnce = 50;
+
+async function replyTo(settled: ReturnType<WorkGroup["settle"]>): Promise<SettledReply> {
+  try {
+    const receipts = await settled;
+    return receipts === undefined ? refused("LEASE_LOST") : { ok: true, receipts };
+  } catch (failure) {
+    return refused(failure instanceof OrreryError ? failure.code : "LOG_FAILED");
+  }
+}
 
 const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";

@@ -46,6 +46,23 @@ describe("an event that was said", () => {
     expect(await client.say("said", { id: "b" }, { id: "2" })).toMatchObject({ ok: true, offset: 2 });
   });
 
+  it("is not refused, nor taken for another one, because another satellite has used its id", async () => {
+    await using hub = await startHub({ contracts });
+    await using client = await connect(hub, host);
+    await using thief = await connect(hub, { role: "host", id: "thief" });
+    await thief.say("said", { id: "stolen" }, { id: "1" });
+    await thief.say("said", { id: "b" }, { id: "2" });
+    expect(await client.say("said", { id: "a" }, { id: "1" })).toEqual({ ok: true, id: "1", offset: 3 });
+    expect(await client.say("said", { id: "b" }, { id: "2" })).toEqual({ ok: true, id: "2", offset: 4 });
+    const heard = (await client.take(4)).map(({ data, meta: { id, source } }) => [data.id, id, source]);
+    expect(heard).toEqual([
+      ["stolen", "1", "host:thief"],
+      ["b", "2", "host:thief"],
+      ["a", "1", "host:h"],
+      ["b", "2", "host:h"],
+    ]);
+  });
+
   it("carries what the hub knows of it, the same to everybody", async () => {
     await using hub = await startHub({ contracts });
     await using speaker = await connect(hub, host);

@@ -42,6 +42,11 @@ class Worker extends PlainClient {
     return this.claims.splice(0, count).sort((a, b) => a.offset - b.offset);
   }
 
+  async claimOf(offset: number): Promise<Claim> {
+    await this.until(() => this.claims.some((claim) => claim.offset === offset));
+    return this.claims.find((claim) => claim.offset === offset) as Claim;
+  }
+
   async until(holds: () => boolean): Promise<void> {
     while (!holds()) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
@@ -270,7 +275,7 @@ describe("settling", () => {
     expect(await settle(["said", { id: 7 }])).toEqual(refusal("DATA_INVALID"));
     expect(await settle(["waved", { id: "w" }])).toEqual(refusal("MESSAGE_INVALID"));
     const good = ["said", { id: "good" }, { id: "good" }];
-    const reused = ["said", { id: "other" }, { id: claim.event[2].id }];
+    const reused = ["mood", { who: "w", mood: "good" }, { id: "good" }];
     expect(await settle(good, reused)).toEqual(refusal("ID_REUSED"));
     expect(hub.log.head).toBe(1);
     expect(await settle(good)).toMatchObject({ ok: true, receipts: [{ ok: true, id: "good", offset: 2 }] });
@@ -291,23 +296,57 @@ describe("settling", () => {
     expect((await hub.log.read({ after: 1 })).events[0]).toMatchObject({ cause: event[2].id });
   });
 
-  it("an event under a claim does not have the id that another group's would have: that would swallow it", async () => {
+  it("what comes of a claim is nobody else's to say first: not plainly, in another group, or of another event", async () => {
+    await using hub = await start();
+    await say(hub, "a", "b");
+    await using one = await worker(hub, "one");
+    const [first, second] = (await one.claimed(2)) as [Claim, Claim];
+    const entry = ["said", { id: "c" }, { id: "outcome" }];
+    const done = { events: [entry] };
+    await using thief = await worker(hub, "thief", { group: "other" });
+    await thief.socket.emitWithAck("hub:emit", [entry]);
+    const { offset, token } = await thief.claimOf(first.offset);
+    const settles = [{ offset, token, outcome: "done", ...done }];
+    expect(await thief.ask("hub:settle", { group: "other", settles })).toMatchObject({ replies: [ok] });
+    expect(await one.settle(second, "done", done)).toEqual(ok);
+    const receipts = [{ ok: true, id: "outcome", offset: expect.any(Number) }]; // and no duplicate
+    expect(await one.settle(first, "done", done)).toEqual({ ok: true, receipts });
+  });
+
+  it("groups of one name in two roles do not take each other's outcomes for their own", async () => {
     await using hub = await start();
     await say(hub, "a");
-    await using one = await worker(hub, "one");
-    await using thief = await worker(hub, "thief", { group: "other" });
-    const [own] = (await one.claimed(1)) as [Claim];
-    const [{ offset, token }] = (await thief.claimed(1)) as [Claim];
-    const id = `g:${own.event[2].id}:said`;
-    const claim = { group: "other", offset, token };
-    const entry = ["said", { id: "b" }, { id: `${id}:2`, claim }];
-    const { receipts } = await thief.socket.emitWithAck("hub:emit", [entry]);
-    expect(receipts).toEqual([refusal("ID_OF_ANOTHER")]);
-    const settles = [{ offset, token, outcome: "done", events: [["said", { id: "b" }, { id }]] }];
-    const { replies } = await thief.socket.emitWithAck("hub:settle", { group: "other", settles });
-    expect(replies).toEqual([refusal("ID_OF_ANOTHER")]);
-    const settled = await one.settle(own, "done", { events: [["said", { id: "c" }, { id }]] });
-    expect(settled).toEqual({ ok: true, receipts: [{ ok: true, id, offset: 2 }] });
+    const receipts = [];
+    for (const role of ["guest", "host"]) {
+      await using one = await new Worker(hub, "one", role).connected();
+      await one.work();
+      const [claim] = (await one.claimed(1)) as [Claim];
+      receipts.push(await one.settle(claim, "done", { events: [["said", { id: role }, { id: "outcome" }]] }));
+    }
+    const receipt = { ok: true, id: "outcome", offset: expect.any(Number) };
+    expect(receipts).toEqual([
+      { ok: true, receipts: [receipt] },
+      { ok: true, receipts: [receipt] },
+    ]);
+  });
+
+  it("what one attempt has said, another member's does not say again, whatever its data", async () => {
+    await using hub = await start();
+    await say(hub, "a");
+    const offsets = [];
+    for (const id of ["one", "two"]) {
+      await using member = await worker(hub, id, { backoffMs: 0 });
+      const claim = await member.claimOf(1);
+      const { offset, token } = claim;
+      const entry = ["said", { id: `by ${id}` }, { id: "x", claim: { group: "g", offset, token } }];
+      const { receipts } = await member.socket.emitWithAck("hub:emit", [entry]);
+      offsets.push(receipts);
+      await member.settle(claim, "retry");
+    }
+    expect(offsets).toEqual([
+      [{ ok: true, id: "x", offset: 2 }],
+      [{ ok: true, id: "x", offset: 2, duplicate: true }],
+    ]);
   });
 
   it("claims come in packets that are no longer than a message", async () => {

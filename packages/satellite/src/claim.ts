@@ -75,10 +75,11 @@ const idLength = 128;
 
 /**
  * The id of the n-th event of a name that is said under a claim: the same in every attempt, so that an attempt which says
- * again what an earlier one has said says it once. Too long a one is `ID_INVALID`.
+ * again what an earlier one has said says it once. Of the claimed event's offset, since two satellites may have said events
+ * under one id. Too long a one is `ID_INVALID`.
  */
-export function derivedId(group: string, claimedId: string, event: string, n: number): string {
-  const id = `${group}:${claimedId}:${event}${n === 1 ? "" : `:${n}`}`;
+export function derivedId(group: string, offset: number, event: string, n: number): string {
+  const id = `${group}:${offset}:${event}${n === 1 ? "" : `:${n}`}`;
   if (id.length <= idLength) return id;
   const detail = `"${id}" is longer than ${idLength} characters: give the event an id.`;
   throw new OrreryError("ID_INVALID", { detail });

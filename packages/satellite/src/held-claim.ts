@@ -62,7 +62,6 @@ export class HeldClaim {
   readonly token: ClaimToken;
   readonly #options: HeldClaimOptions;
   readonly #ref: ClaimRef;
-  readonly #eventId: string;
   readonly #losing = new AbortController();
   #state: ClaimState = "running";
   #lease: Lease;
@@ -80,7 +79,6 @@ export class HeldClaim {
     const { offset, token, leaseMs, deadBefore = [] } = claim;
     this.#options = options;
     this.#ref = { group, offset, token };
-    this.#eventId = meta.id;
     this.#lease = leaseFrom(nowMs(), leaseMs);
     this.token = { offset, token };
     this.data = data;
@@ -233,7 +231,7 @@ export class HeldClaim {
 
   #nextId(event: string): string {
     const n = (this.#counts.get(event) ?? 0) + 1;
-    const id = derivedId(this.#options.group, this.#eventId, event, n);
+    const id = derivedId(this.#ref.group, this.#ref.offset, event, n);
     this.#counts.set(event, n);
     return id;
   }

@@ -102,10 +102,10 @@ export interface WorkContext<C extends Contract> {
   /** Offsets of earlier events of the same key that the group has given up. */
   readonly deadBefore: readonly number[];
   /**
-   * Says an event that comes of this one; resolves with its receipt. Its id is `<group>:<id of the claimed event>:<event>`,
-   * from the second of its name in this attempt on with `:2`, `:3` … behind it, so an attempt that repeats another one says
-   * each event once. What may differ between attempts, as a time or who is at it, belongs into an event said with `done`, or
-   * under an id of its own: the same id with other data is `ID_REUSED`. Too long an id is `ID_INVALID`: give one yourself.
+   * Says an event that comes of this one; resolves with its receipt. Its id is `<group>:<offset of this one>:<event>`, from
+   * the second of its name in this attempt on with `:2`, `:3` … behind it, so an attempt that repeats another one says each
+   * event once: the data of the first one counts, with the times and names that are in it, and later ones are `duplicate`. An
+   * id of your own does the same among the attempts at this event; too long a one is `ID_INVALID`.
    */
   readonly emit: <N extends EventName<C>>(
     event: N,

@@ -162,10 +162,10 @@ describe("what a handler says", () => {
     await observer.hears(2);
     await until(() => done.length === 1);
     expect(duplicates).toEqual([undefined, true]);
-    const { id } = receipt as { readonly id: string };
+    const { id, offset } = receipt as { readonly id: string; readonly offset: number };
     expect(observer.heard.map(({ event, meta }) => [event, meta.id, meta.causationId])).toEqual([
-      ["in-transit", `drivers:${id}:in-transit`, id],
-      ["delivered", `drivers:${id}:delivered`, id],
+      ["in-transit", `drivers:${offset}:in-transit`, id],
+      ["delivered", `drivers:${offset}:delivered`, id],
     ]);
   });
 

@@ -67,7 +67,7 @@ export class Known {
     return chance.pickOr(this.#givenUp, 1);
   }
 
-  /** Of an event that was heard: to say it again is a duplicate, or `ID_REUSED`. */
+  /** Of an event that was heard: for the satellite that has said it, to say it again is a duplicate, or `ID_REUSED`. */
   id(chance: Chance): string {
     return chance.pickOr(this.#ids, "nobody-said-this");
   }
