@@ -335,7 +335,7 @@ export interface Welcome {
 export interface WireLimits {
   /** One event's data. */
   readonly eventBytes: number;
-  /** Events in one `hub:emit`. */
+  /** Events in one `hub:emit`; settles, and events of these, in one `hub:settle`. */
   readonly batchEvents: number;
   /** One message as a whole. */
   readonly messageBytes: number;

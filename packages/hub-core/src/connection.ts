@@ -98,11 +98,14 @@ export interface Arrivals {
   readonly mayBegin: () => boolean;
   /** So many bytes of it are handed on next. */
   readonly onBytes: (bytes: number) => void;
-  /** So long the hub has been at what came with one read, and more of it waits. Milliseconds. */
+  /** So long the hub has been at what came with one read, the whole of it or a part. Milliseconds. */
   readonly onWork: (ms: number) => void;
   /** A ping or a pong of the WebSocket's own. */
   readonly onPing: () => void;
 }
+
+/** Calls it behind what was just handed on: Socket.IO has a tick for each message, and what that does at once may be in promises. */
+const whenHandedOn = (call: () => void): void => queueMicrotask(() => process.nextTick(call));
 
 /** What is handed on before the hub looks whether it may go on: a few events, or 150 of the smallest frames that there are. */
 export const pieceBytes = 1_024;
@@ -122,30 +125,30 @@ export function watchSocket(
     const { _socket: tcp, _receiver: receiver } = socket;
     const write = receiver.write.bind(receiver) as (bytes: Buffer) => boolean;
     let beganMs: number | undefined;
+    let isMore = false;
     receiver.write = (bytes: Buffer) => {
-      if (beganMs === undefined && !mayBegin()) {
+      if (!isMore && !mayBegin()) {
         tcp.unshift(bytes);
         return true;
       }
       const piece = bytes.subarray(0, pieceBytes);
-      const isAll = piece.length === bytes.length;
-      if (isAll) beganMs = undefined;
-      else {
-        beganMs ??= performance.now();
+      isMore = piece.length < bytes.length;
+      beganMs ??= performance.now();
+      if (isMore) {
         tcp.pause();
         tcp.unshift(bytes.subarray(pieceBytes));
       }
       onBytes(piece.length);
       const isReady = write(piece);
-      // Behind the messages of this piece: Socket.IO hands on each in a tick of its own.
-      if (!isAll) process.nextTick(goOn);
+      whenHandedOn(goOn);
       return isReady;
     };
     const goOn = () => {
       if (beganMs === undefined || !receiver.writable) return; // it has closed meanwhile
       onWork(performance.now() - beganMs);
-      if (socket.isPaused) beganMs = undefined;
-      else socket.resume();
+      if (isMore && !socket.isPaused) return socket.resume();
+      beganMs = undefined;
+      isMore = false;
     };
     socket.on("ping", (data) => {
       if (socket.readyState === socket.OPEN && socket.bufferedAmount <= mostUnsent) socket.pong(data);
@@ -190,7 +193,7 @@ const packetSeparator = "\x1e";
  * The same for one that polls, of which Engine.IO by itself takes all that one request has brought: half a million heartbeats held
  * up the hub for 1.5 s. The request is answered when all of it is handed on: a satellite that changes to WebSocket waits for that.
  * `begin` is called when more than a piece has come, and what it returns at that end, or when the connection is gone; `onPiece` after
- * each piece, with the time that the hub was at it in milliseconds, and waited for.
+ * each piece, with the time that the hub was at it in milliseconds, and waited for where there is more.
  */
 export function watchPolling(
   connection: Connection,
@@ -210,7 +213,11 @@ export function watchPolling(
   };
   transport.onData = (data) => {
     const packets = data.split(packetSeparator);
-    if (packets.length <= piecePackets) return handOn(data);
+    if (packets.length <= piecePackets) {
+      const beganMs = performance.now();
+      handOn(data);
+      return whenHandedOn(() => void onPiece(performance.now() - beganMs));
+    }
     const end = begin();
     const answer = answerLater(transport.dataRes as ServerResponse);
     void handOnAll(packets).finally(() => {

@@ -99,9 +99,18 @@ export class Publisher {
 
   /**
    * Commits events and records together. Rejects where the log refuses them, and with the first refusal of an event, such as
-   * `ID_REUSED`; then nothing of it happened.
+   * `ID_REUSED`; then nothing of it happened. `source`: who has said it, in the order of which it is written, and who may be told
+   * `HUB_BUSY`; undefined: the hub itself.
    */
-  commit(events: readonly NewEvent[], records: readonly RecordChange[]): Promise<readonly Accepted[]> {
+  commit(
+    events: readonly NewEvent[],
+    records: readonly RecordChange[],
+    source?: object,
+  ): Promise<readonly Accepted[]> {
+    const bytes = bytesOf(events);
+    if (source !== undefined && this.#isTooMuch(bytes)) return Promise.reject(new OrreryError("HUB_BUSY"));
+    this.#queuedBytes += bytes;
+    const share = source && { source, weight: weightOf(events) };
     return new Promise((resolve, reject) => {
       const answer = (receipts: readonly Receipt[], error?: unknown) => {
         const refused = receipts.find((receipt) => !receipt.ok);
@@ -109,8 +118,7 @@ export class Publisher {
         else if (refused !== undefined) reject(OrreryError.from(refused.error));
         else resolve(receipts as readonly Accepted[]);
       };
-      this.#push({ events, records, isWhole: true, connection: undefined, share: undefined, answer });
-      this.#queuedBytes += bytesOf(events);
+      this.#push({ events, records, isWhole: true, connection: undefined, share, answer });
     });
   }
 
@@ -150,8 +158,7 @@ export class Publisher {
     const held = connection && this.holds.refusalOf(connection, events);
     if (held !== undefined) return answer(refusals(events.length, held));
     const bytes = bytesOf(events);
-    // A message that is larger than the whole queue still passes when it has the queue to itself.
-    if (this.#queuedBytes > 0 && this.#queuedBytes + bytes > this.#limits.queueBytes) {
+    if (this.#isTooMuch(bytes)) {
       if (connection !== undefined) this.holds.hold(connection, events, "HUB_BUSY");
       return answer(refusals(events.length, "HUB_BUSY"));
     }
@@ -168,6 +175,11 @@ export class Publisher {
       const share = source && { source, weight };
       this.#push({ events: part, records: [], isWhole: false, connection, share, answer: answerPart });
     }
+  }
+
+  /** What is larger than the whole queue still passes when it has the queue to itself. */
+  #isTooMuch(bytes: number): boolean {
+    return this.#queuedBytes > 0 && bytes > 0 && this.#queuedBytes + bytes > this.#limits.queueBytes;
   }
 
   #push(waiting: Waiting): void {
@@ -274,12 +286,18 @@ const lazyMs = 1_000;
 const shareEvents = 64;
 const shareBytes = 24_576;
 
+const weightOf = (events: readonly NewEvent[]): number =>
+  events.reduce((sum, event) => sum + weightOfOne(event), 0);
+
+const weightOfOne = ({ data }: NewEvent): number =>
+  Math.max(1 / shareEvents, Buffer.byteLength(data) / shareBytes);
+
 /** A source's events for as many commits: each part is its share of one at most, or one event that is larger. */
 function partsOf(events: readonly NewEvent[]): readonly Part[] {
   const parts: Part[] = [];
   let part: Part | undefined;
   for (const event of events) {
-    const weight = Math.max(1 / shareEvents, Buffer.byteLength(event.data) / shareBytes);
+    const weight = weightOfOne(event);
     if (part === undefined || part.weight + weight > 1) {
       part = { events: [], weight: 0 };
       parts.push(part);

@@ -96,14 +96,16 @@ const isForPlain = (ask: Ask): boolean => ask === asks["hub:renew"];
 
 /** What comes of claims counts as what is said without one, and a settle of which nothing comes as one event too. */
 async function settle(receiver: Receiver, socket: HubSocket, message: unknown): Promise<unknown> {
-  const { groups, meter } = receiver;
+  const { groups, limits, meter } = receiver;
   const { settles } = (message ?? {}) as { readonly settles?: unknown };
-  const empty = Array.isArray(settles) ? settles.filter((one) => !one?.events?.length).length : 0;
-  if (empty > 1) meter.count(socket, empty - 1); // the message has counted
+  const sizes = listIn(settles).map((one) => listIn(one?.events).length);
+  const events = sizes.reduce((sum, size) => sum + size, 0);
+  if (Math.max(sizes.length, events) > limits.batchEvents) return refused("BATCH_TOO_LARGE");
+  const empty = sizes.filter((size) => size === 0).length;
+  meter.count(socket, Math.max(0, events + empty - 1)); // the message has counted
   const arrivals: (() => void)[] = [];
   const admitCounted = (entry: readonly unknown[], claimed: Claimed) => {
     const result = admitEntry(receiver, socket, entry, claimed);
-    meter.count(socket, 1);
     if ("data" in result) arrivals.push(meter.carry(socket, result.data.length));
     return result;
   };
@@ -113,6 +115,9 @@ async function settle(receiver: Receiver, socket: HubSocket, message: unknown): 
     for (const arrive of arrivals) arrive();
   }
 }
+
+// biome-ignore lint/suspicious/noExplicitAny: whatever a message has there
+const listIn = (value: unknown): readonly any[] => (Array.isArray(value) ? value : []);
 
 const isOfGroup = (message: unknown): boolean =>
   typeof message === "object" && message !== null && "group" in message;

@@ -102,6 +102,8 @@ export class WorkGroup {
   /** What was settled just now, by its token. */
   #settled = new Map<number, Settled>();
   #settledBefore: ReadonlyMap<number, Settled> = new Map();
+  /** What is settled, redriven or dropped and not on disk yet: each has its share of a commit, and rounds may come before it. */
+  readonly #writes = new Set<Promise<unknown>>();
   /** What is to be told of, with the next round. */
   #facts: NewEvent[] = [];
   #isRunning = false;
@@ -170,7 +172,7 @@ export class WorkGroup {
   /** For what is said under the claim; undefined where it is not the satellite's any more. */
   claimed(socket: HubSocket, claim: ClaimToken): Claimed | undefined {
     const { offset } = claim;
-    const cause = this.#ids.get(offset);
+    const cause = this.#hasEnded ? undefined : this.#ids.get(offset);
     if (cause === undefined || !this.#claims.isCurrent(socket.id, claim, Date.now())) return undefined;
     return { cause, idScope: `${this.name}/${offset}` };
   }
@@ -186,7 +188,7 @@ export class WorkGroup {
   ): Promise<readonly Accepted[]> | undefined {
     const change = this.#claims.settle(socket.id, claim, Date.now());
     if (change === undefined) return undefined;
-    const receipts = this.#write(change, this.#ids.get(change.offset), events).then((all) =>
+    const receipts = this.#write(change, this.#ids.get(change.offset), events, socket).then((all) =>
       all.slice(0, events.length),
     );
     this.#remember(claim.token, { by: change.by, receipts });
@@ -226,15 +228,15 @@ export class WorkGroup {
     );
   }
 
-  /** Nothing is handed over any more. */
-  end(): void {
+  /** Nothing is handed over or settled any more. Resolves when what was settled before is on disk. */
+  async end(): Promise<void> {
     this.#hasEnded = true;
     clearTimeout(this.#timer);
+    await Promise.allSettled(this.#writes);
   }
 
-  /** Ends it, tells its members, and removes all that is kept of it. */
+  /** It has ended. Tells its members, and removes all that is kept of it. */
   async forget(): Promise<void> {
-    this.end();
     const { group } = this.#record;
     for (const socket of this.#sockets.values()) {
       socket.emit("hub:unworked", { group, error: errorBody("GROUP_UNKNOWN") });
@@ -397,14 +399,16 @@ export class WorkGroup {
     await this.settle(socket, { offset, token, outcome: "dead", error }, []);
   }
 
-  async #write(change: Change, id: string | undefined, events: readonly NewEvent[]) {
+  async #write(change: Change, id: string | undefined, events: readonly NewEvent[], source?: HubSocket) {
     const { offset, record } = change;
     const value = record === null ? null : claimText(record);
     const fact = this.#factOf(change, id);
+    const all = fact === undefined ? events : [...events, fact];
+    const changes = [{ name: claimRecord(this.name, offset), value }];
+    const committed = this.#tools.publisher.commit(all, changes, source);
+    this.#writes.add(committed);
+    this.pump(); // its room is free
     try {
-      const all = fact === undefined ? events : [...events, fact];
-      const committed = this.#tools.publisher.commit(all, [{ name: claimRecord(this.name, offset), value }]);
-      this.pump(); // its room is free
       const receipts = await committed;
       this.#claims.commit(change);
       this.#ids.delete(offset);
@@ -414,6 +418,8 @@ export class WorkGroup {
       this.#claims.abort(change);
       this.pump();
       throw error instanceof OrreryError ? error : new OrreryError("LOG_FAILED", { cause: error });
+    } finally {
+      this.#writes.delete(committed);
     }
   }
 

@@ -234,6 +234,8 @@ export class WorkGroups {
     if (!request.success) return refused("MESSAGE_INVALID", request.error);
     const group = await this.#find(socket, request.data.group);
     if (group === undefined) return refused("GROUP_UNKNOWN");
+    await group.end();
+    if (this.#groups.get(group.name) !== group) return refused("GROUP_UNKNOWN"); // somebody else was sooner
     this.#groups.delete(group.name);
     await group.forget();
     return { ok: true };
@@ -250,7 +252,7 @@ export class WorkGroups {
   }
 
   end(): void {
-    for (const group of this.#groups.values()) group.end();
+    for (const group of this.#groups.values()) void group.end();
   }
 
   /** What groups have not settled of a key. */

@@ -342,6 +342,33 @@ describe("who keeps the hub at work", () => {
     expect(await tookMs(hub, 20, () => workMs)).toBeGreaterThan(19 * (5 * workMs - 1));
   });
 
+  it.each<[string, (work: () => void) => void | Promise<void>]>([
+    ["all of it came in one piece", (work) => work()],
+    [
+      "the hub was at it in promises",
+      async (work) => {
+        for (let hop = 0; hop < 10; hop += 1) await Promise.resolve();
+        work();
+      },
+    ],
+  ])("waits as well where %s", async (_where, workIn) => {
+    await using hub = await startHub({ contracts, limits: noRates });
+    await using _other = await chatter(hub);
+    await using raw = await new RawClient(hub.url).join("/house", flooder);
+    const begins: number[] = [];
+    hubEndOf(hub, "flooder").onAny(() => {
+      begins.push(performance.now());
+      const count = begins.length;
+      if (count < 20) raw.send(said(count)); // the hub reads it in a later turn
+      void workIn(() => {
+        while (performance.now() - (begins.at(-1) as number) < workMs);
+      });
+    });
+    raw.send(said(0));
+    await raw.until((frame) => frame.startsWith("43/house,19["));
+    expect((begins.at(-1) as number) - (begins[0] as number)).toBeGreaterThan(19 * (5 * workMs - 1));
+  });
+
   it("is read on in the next turn where nobody else says anything", async () => {
     await using hub = await startHub({ contracts, limits: noRates });
     // The first ones come right after its handshake, before which somebody else may have spoken.
@@ -635,6 +662,20 @@ describe("a satellite that polls", () => {
     while (heard.length <= ids.length) await turn();
     expect(heard).toEqual([...ids, "last"]);
     expect(most).toBeLessThan(50);
+  });
+
+  it("has its next request taken in when the hub has had time for others", async () => {
+    await using hub = await startHub({ contracts, limits: noRates });
+    await using _other = await chatter(hub);
+    const { post } = await join(hub);
+    const workMs = 20;
+    const begins: number[] = [];
+    hubEndOf(hub, "flooder").onAny(() => {
+      begins.push(performance.now());
+      while (performance.now() - (begins.at(-1) as number) < workMs);
+    });
+    for (let n = 0; n < 5; n += 1) await post(said(n));
+    expect((begins.at(-1) as number) - (begins[0] as number)).toBeGreaterThan(4 * (5 * workMs - 1));
   });
 
   it("is held back as well when it has changed to WebSocket", async () => {
