@@ -28,8 +28,8 @@ interface Insides {
 
 interface SocketInsides {
   readonly _socket: Socket;
-  /** Makes messages of what was read. */
-  readonly _receiver: Writable;
+  /** Makes messages of what was read. `_totalPayloadLength`: of the one that has begun. */
+  readonly _receiver: Writable & { readonly _totalPayloadLength: number };
 }
 
 const insides = (connection: Connection) => connection as unknown as Insides;
@@ -98,7 +98,7 @@ export interface Arrivals {
   readonly mayBegin: () => boolean;
   /** So many bytes of it are handed on next. */
   readonly onBytes: (bytes: number) => void;
-  /** So long the hub has been at what came with one read, the whole of it or a part. Milliseconds. */
+  /** So long the hub has been at what came with one read, some or all of it, where that or its message is more than a piece. Milliseconds. */
   readonly onWork: (ms: number) => void;
   /** A ping or a pong of the WebSocket's own. */
   readonly onPing: () => void;
@@ -133,14 +133,14 @@ export function watchSocket(
       }
       const piece = bytes.subarray(0, pieceBytes);
       isMore = piece.length < bytes.length;
-      beganMs ??= performance.now();
+      if (isMore || receiver._totalPayloadLength > pieceBytes) beganMs ??= performance.now();
       if (isMore) {
         tcp.pause();
         tcp.unshift(bytes.subarray(pieceBytes));
       }
       onBytes(piece.length);
       const isReady = write(piece);
-      whenHandedOn(goOn);
+      if (beganMs !== undefined) whenHandedOn(goOn);
       return isReady;
     };
     const goOn = () => {
@@ -193,7 +193,7 @@ const packetSeparator = "\x1e";
  * The same for one that polls, of which Engine.IO by itself takes all that one request has brought: half a million heartbeats held
  * up the hub for 1.5 s. The request is answered when all of it is handed on: a satellite that changes to WebSocket waits for that.
  * `begin` is called when more than a piece has come, and what it returns at that end, or when the connection is gone; `onPiece` after
- * each piece, with the time that the hub was at it in milliseconds, and waited for where there is more.
+ * each piece, but for one that is small and all, with the time that the hub was at it in milliseconds, and waited for before the next.
  */
 export function watchPolling(
   connection: Connection,
@@ -216,7 +216,8 @@ export function watchPolling(
     if (packets.length <= piecePackets) {
       const beganMs = performance.now();
       handOn(data);
-      return whenHandedOn(() => void onPiece(performance.now() - beganMs));
+      if (data.length > pieceBytes) whenHandedOn(() => void onPiece(performance.now() - beganMs));
+      return;
     }
     const end = begin();
     const answer = answerLater(transport.dataRes as ServerResponse);

@@ -111,6 +111,15 @@ export class RawClient implements AsyncDisposable {
     this.socket.send(frame);
   }
 
+  /** A text of 126 to 65,535 characters, of which the last `count` go when what this returns is called. */
+  sendAllBut(count: number, text: string): () => void {
+    const { _socket: tcp } = this.socket as unknown as { readonly _socket: TcpSocket };
+    const frame = Buffer.from(`\x81\xfe\0\0\0\0\0\0${text}`, "latin1"); // masked with zeros
+    frame.writeUInt16BE(text.length, 2);
+    tcp.write(frame.subarray(0, -count));
+    return () => tcp.write(frame.subarray(-count));
+  }
+
   /** In one piece, which the hub reads at once. */
   sendTogether(frames: readonly string[]): void {
     const { _socket: tcp } = this.socket as unknown as { readonly _socket: TcpSocket };
