@@ -51,7 +51,7 @@ export const HubEnvironment = z
     HUB_MAX_BYTES: positiveVariable.optional(),
     /** Changes of the hub's limits, as JSON: `{ "connections": 500 }`. Not set: the defaults. */
     HUB_LIMITS: limitsVariable.optional(),
-    /** How many of one's own proxies stand before the hub. */
+    /** How many of one's own proxies stand before the hub, which needs a key then: whoever comes through them need not be of this machine. */
     HUB_PROXIES: variable("a whole number from 0 to 9", (text) =>
       /^\d$/.test(text) ? Number(text) : undefined,
     ).default(0),
@@ -76,6 +76,11 @@ export const HubEnvironment = z
   .refine(({ HUB_HOST: host, ...keys }) => isLoopback(host) || keyVariablesOf(keys).length > 0, {
     path: ["HUB_HOST"],
     error: "expected a loopback address (without a key the hub serves this machine only)",
+    when: always,
+  })
+  .refine(({ HUB_PROXIES: proxies, ...keys }) => proxies === 0 || keyVariablesOf(keys).length > 0, {
+    path: ["HUB_PROXIES"],
+    error: "expected 0 (without a key the hub serves this machine only)",
     when: always,
   })
   .refine(({ HUB_HOST: host, ORRERY_DEV_KEY: file }) => isLoopback(host) || file === undefined, {

@@ -18,6 +18,7 @@ describe("the hub's environment", () => {
     ["a loopback address", { HUB_HOST: "::1" }],
     ["a key, and any address", { HUB_KEY: "key.json", HUB_HOST: "0.0.0.0" }],
     ["a key set, and any address", { HUB_JWKS_URL: "https://issuer.example/keys", HUB_HOST: "::" }],
+    ["a key, and proxies", { HUB_KEY: "key.json", HUB_PROXIES: "1" }],
     ["a key set of this machine", { HUB_JWKS_URL: "http://[::1]:8080/keys" }],
     ["a development key", { ORRERY_DEV_KEY: ".orrery/dev-key.json", HUB_HOST: "localhost" }],
     ["another key where the development key is set, but empty", { HUB_KEY: "key.json", ORRERY_DEV_KEY: "" }],
@@ -36,6 +37,11 @@ describe("the hub's environment", () => {
       "any address with a development key",
       { HUB_HOST: "10.0.0.1", ORRERY_DEV_KEY: "key.json" },
       'HUB_HOST: expected a loopback address (a development key is for this machine only), got "10.0.0.1"',
+    ],
+    [
+      "proxies without a key",
+      { HUB_PROXIES: "1" },
+      'HUB_PROXIES: expected 0 (without a key the hub serves this machine only), got "1"',
     ],
     ["two keys", { HUB_KEY: "a", ORRERY_DEV_KEY: "b" }, "One key at most: HUB_KEY or ORRERY_DEV_KEY"],
     [

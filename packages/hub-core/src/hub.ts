@@ -80,7 +80,8 @@ export interface HubOptions {
   readonly limits?: Partial<Limits>;
   /**
    * How many of one's own proxies stand before the hub, one behind the other: the address that the limits count by is then
-   * the one that the outermost of them has added to `X-Forwarded-For`. Default 0: the one that the connection comes from.
+   * the one that the outermost of them has added to `X-Forwarded-For`. Default 0: the one that the connection comes from. Others need
+   * `keys`.
    */
   readonly proxies?: number;
   /** Default: silent. */
@@ -109,7 +110,8 @@ export interface Hub {
 
 /**
  * Makes a hub that serves the contracts from the log. Throws `CONTRACT_INVALID` for data that is not plain JSON or names
- * used twice, `CONFIG_INVALID` for limits or proxies out of range, what is no origin, and a certificate that does not fit.
+ * used twice, `CONFIG_INVALID` for limits or proxies out of range, proxies without keys, what is no origin, and a certificate that
+ * does not fit.
  */
 export function createHub({
   contracts,
@@ -133,6 +135,11 @@ export function createHub({
     });
   if (!Number.isSafeInteger(proxies) || proxies < 0)
     throw new OrreryError("CONFIG_INVALID", { detail: "`proxies` must be a whole number from 0 on." });
+  // The proxy is of this machine, and whoever comes through it need not be.
+  if (proxies > 0 && keys === undefined)
+    throw new OrreryError("CONFIG_INVALID", {
+      detail: "A hub behind proxies needs keys: without them it serves this machine only.",
+    });
   const requestRules = { isOpen: keys === undefined, origins: originsFrom(origins) };
   const door = new Door(limits);
   const inside = new Tally();

@@ -12,6 +12,7 @@ import { connect, contracts, host, house } from "./house.ts";
 import { key, tokenOf } from "./manor.ts";
 
 const start = (limits: object, options: object = {}) => startHub({ contracts, limits, ...options });
+const behindProxy = { proxies: 1, keys: key };
 
 const handshake = (hub: { readonly url: string }, transport: string) =>
   `${hub.url}/socket.io/?EIO=4&transport=${transport}`;
@@ -148,7 +149,7 @@ describe("connections from one address", () => {
   const from = (address: string) => ({ "x-forwarded-for": `203.0.113.1, ${address}` });
 
   it("are bounded by themselves; the address is the one that one's own proxy has seen", async () => {
-    await using hub = await start({ connectionsPerAddress: 1 }, { proxies: 1 });
+    await using hub = await start({ connectionsPerAddress: 1 }, behindProxy);
     const one = await open(hub, from("198.51.100.1"));
     expect(one.isOpen).toBe(true);
     expect(await open(hub, from("198.51.100.1"))).toMatchObject({ status: 503 });
@@ -191,7 +192,7 @@ describe("connections from one address", () => {
   it("may begin only so fast, and are told when the next one may", async () => {
     await using hub = await start(
       { handshakesPerSecondPerAddress: 1, handshakesAtOncePerAddress: 3 },
-      { proxies: 1 },
+      behindProxy,
     );
     const all = [];
     for (let n = 0; n < 3; n += 1) all.push(await open(hub, from("198.51.100.1")));
@@ -407,7 +408,7 @@ describe("sockets from one address", () => {
   });
 
   it("are not bounded where all come from a proxy", async () => {
-    await using hub = await start(oneEach, { proxies: 1 });
+    await using hub = await start(oneEach, behindProxy);
     const sockets = await dialMany(hub);
     const { socket: last, closed } = sockets.at(-1) as (typeof sockets)[number];
     last.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -111,6 +111,12 @@ describe("a hub refuses to start", () => {
       code("CONFIG_INVALID") as never,
     );
   });
+
+  it("behind a proxy without a key, since that would open it to all", () => {
+    expect(() => createHub({ contracts, log: forgetfulLog(), proxies: 1 })).toThrow(
+      code("CONFIG_INVALID") as never,
+    );
+  });
 });
 
 it("several contracts live on one hub and one log, and hear nothing of each other", async () => {
