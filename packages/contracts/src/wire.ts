@@ -315,7 +315,10 @@ export type HistoryEntry =
 
 export type GroupsReply = { readonly ok: true; readonly groups: readonly GroupStatus[] } | Refused;
 export type DeadReply = { readonly ok: true; readonly dead: readonly DeadEvent[] } | Refused;
-export type HistoryReply = { readonly ok: true; readonly entries: readonly HistoryEntry[] } | Refused;
+/** `next`: there is more; it is told `after` that. */
+export type HistoryReply =
+  | { readonly ok: true; readonly entries: readonly HistoryEntry[]; readonly next?: string }
+  | Refused;
 
 /** One event in a `hub:events`, or a question: name, data, meta. */
 export type HeardEntry = readonly [event: string, data: unknown, meta: Meta];
@@ -419,8 +422,8 @@ export type ClientToServerEvents<C extends Contract = Contract> = {
   "hub:dead": (request: { readonly group: string; readonly after?: number }, ack: Ack<DeadReply>) => void;
   /** Removes a dead event for good. */
   "hub:drop": (request: { readonly group: string; readonly offset: number }, ack: Ack<DoneReply>) => void;
-  /** What happened to a key, as far as the role may hear its events. */
-  "hub:history": (request: { readonly key: string }, ack: Ack<HistoryReply>) => void;
+  /** What happened to a key, as far as the role may hear its events. `after`: the `next` of an answer. */
+  "hub:history": (request: { readonly key: string; readonly after?: string }, ack: Ack<HistoryReply>) => void;
   /** Answered when all who were asked have answered, are gone, or had their time. */
   "hub:ask": (request: AskRequest, ack: Ack<AskReply>) => void;
   "hub:answer": (request: AnswerRequest, ack: Ack<DoneReply>) => void;

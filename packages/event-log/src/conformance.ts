@@ -646,10 +646,22 @@ export function proveEventLog(
       await log.append(batch);
       await log.append(events(2_000));
       const [, second, , , fifth] = stored(batch);
-      assert.deepEqual(await log.caused("parcels", "a"), [second, fifth]);
-      assert.deepEqual(await log.caused("parcels", "none"), []);
+      assert.deepEqual(await log.caused("parcels", "a", "pickup"), [second, fifth]);
+      assert.deepEqual(await log.caused("parcels", "none", "pickup"), []);
       await log.close();
-      assert.deepEqual(await (await place.open()).caused("parcels", "a"), [second, fifth]);
+      assert.deepEqual(await (await place.open()).caused("parcels", "a", "pickup"), [second, fifth]);
+    },
+  );
+
+  prove(
+    "Of these, those of the name that is asked for have their data, and the others an empty text.",
+    async (place) => {
+      const log = await place.open();
+      const of = (name: string): NewEvent => ({ ...event(), event: name, key: "a", cause: "x" });
+      const batch = [of("pickup"), of("delivered")];
+      await log.append(batch);
+      const [first, second] = stored(batch);
+      assert.deepEqual(await log.caused("parcels", "a", "delivered"), [{ ...first, data: "" }, second]);
     },
   );
 

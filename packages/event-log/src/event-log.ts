@@ -118,6 +118,7 @@ export interface Retention {
  * - A record has the value of its last change; a null removes it. Records are not touched by retention.
  * - `offsetBefore` a time is the offset of the newest event that was taken in before it, 0 where there is none.
  * - `caused` finds the events of a key that came of another event, in order, without passing over the others.
+ * - Of these, those of the name that is asked for have their data, and the others an empty text.
  * - Of `latest` events alone, a read returns what a read of everything would, without passing over the others.
  * - Retention takes the oldest events first, by age and by size, never the newest of `latest` events, and each page says
  *   how far it came: no event is missing from a page without `takenThrough` telling so.
@@ -148,8 +149,8 @@ export interface EventLog {
   read(request: ReadRequest): Promise<Page>;
   /** What satellites hear, made where the log is read, so that catching up costs the caller's thread little. */
   readTexts(request: TextRequest): Promise<TextPage>;
-  /** At most 1_000, the newest ones. */
-  caused(contract: string, key: string): Promise<readonly StoredEvent[]>;
+  /** At most 1_000, the newest ones. `dataOf`: the name of those whose data is wanted; that of all could be 128 MB. */
+  caused(contract: string, key: string, dataOf: string): Promise<readonly StoredEvent[]>;
   /** All records whose name begins so. */
   records(prefix: string): Promise<ReadonlyMap<string, string>>;
   /**

@@ -144,9 +144,9 @@ class SqliteLog implements EventLog {
     return page;
   }
 
-  async caused(contract: string, key: string): Promise<readonly StoredEvent[]> {
+  async caused(contract: string, key: string, dataOf: string): Promise<readonly StoredEvent[]> {
     this.#refuseIfClosed();
-    const { buffer } = await this.#ask<CausedRead>({ kind: "caused", contract, key });
+    const { buffer } = await this.#ask<CausedRead>({ kind: "caused", contract, key, dataOf });
     return decodeRows(buffer).map(eventOf);
   }
 

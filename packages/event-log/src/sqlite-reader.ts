@@ -29,6 +29,8 @@ export interface CausedRequest {
   readonly kind: "caused";
   readonly contract: string;
   readonly key: string;
+  /** The name of the events whose data comes with them. */
+  readonly dataOf: string;
 }
 
 /** `buffer`: see `encodeRows`. */
@@ -92,9 +94,12 @@ export function openReader({ file }: { readonly file: string }) {
   const listed = db.prepare(
     "SELECT * FROM events WHERE offset IN (SELECT value FROM json_each(?)) ORDER BY offset",
   );
+  // What is left out is not read either, where it is so large that it lies on pages of its own.
   const caused = db.prepare(
     `SELECT * FROM
-       (SELECT * FROM events INDEXED BY caused
+       (SELECT offset, contract, id, event, key, rooms, source, time, iif(event = ?, data, ''), latest, cause,
+         id_scope
+        FROM events INDEXED BY caused
         WHERE cause IS NOT NULL AND contract = ? AND key = ? ORDER BY offset DESC LIMIT ${mostCaused})
      ORDER BY offset`,
   );
@@ -175,8 +180,8 @@ export function openReader({ file }: { readonly file: string }) {
     return { value: { buffers, through, takenThrough }, transferred: buffers };
   };
 
-  const causedOf = ({ contract, key }: CausedRequest): Answered<CausedRead> => {
-    const buffer = encodeRows(caused.all(contract, key));
+  const causedOf = ({ contract, key, dataOf }: CausedRequest): Answered<CausedRead> => {
+    const buffer = encodeRows(caused.all(dataOf, contract, key));
     return { value: { buffer }, transferred: [buffer] };
   };
 

@@ -1,25 +1,45 @@
 import { errorBody, type HeardEntry, type HistoryEntry, type HistoryReply } from "@orrery/contracts";
-import { type EventLog, type Filter, isWanted, type StoredEvent } from "@orrery/event-log";
+import type { EventLog, Filter, StoredEvent } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
 import type { ClaimRecord } from "./claim-record.ts";
 import { filterOf } from "./filter-of.ts";
-import { heardEncoder } from "./heard.ts";
-import type { Limits } from "./limits.ts";
 import { refused } from "./refused.ts";
 import type { WorkGroups } from "./work.ts";
 import { type WorkFact, workEventName } from "./work-fact.ts";
 import type { GroupTools } from "./work-group.ts";
 
-const Request = z.strictObject({ key: z.string().min(1).max(100_000) });
+/** A `Place` as text: `"<offset>"`, or `"<offset>:<offset of the claim>:<group>"`. */
+const next = /^(\d{1,15})(?::(\d{1,15}):(.{1,300}))?$/;
+const Request = z.strictObject({
+  key: z.string().min(1).max(100_000),
+  after: z.string().regex(next).optional(),
+});
 
 /** When who has one history under way may ask for the next. Milliseconds. */
 const againMs = 100;
+/** Places that one answer passes over. */
+const mostPlaces = 1_000;
+/** Of these, events that the log is asked for at once. */
+const readAtOnce = 50;
 
-/** An entry, and the place in the log that it stands for. */
-interface Placed {
+/** How far a history was told: in the log up to `offset`, and of what is not settled up to `open`. */
+interface Place {
   readonly offset: number;
-  readonly entry: HistoryEntry;
+  readonly open: Open | undefined;
+}
+
+interface Open {
+  readonly offset: number;
+  /** Its whole name. */
+  readonly group: string;
+}
+
+/** The event at `offset`, or, where there is an `entry`, something that happened to it. Told by then: up to `place`. */
+interface Told {
+  readonly offset: number;
+  readonly entry?: HistoryEntry | undefined;
+  readonly place: Place;
 }
 
 /**
@@ -28,21 +48,18 @@ interface Placed {
  */
 export class History {
   readonly #log: EventLog;
-  readonly #limits: Limits;
   readonly #groups: WorkGroups;
-  readonly #tools: Pick<GroupTools, "contract">;
-  readonly #toHeard = heardEncoder();
+  readonly #tools: Pick<GroupTools, "contract" | "reader" | "limits">;
   /** Who waits for an answer. */
   readonly #asking = new WeakSet<HubSocket>();
 
-  constructor(log: EventLog, limits: Limits, groups: WorkGroups, tools: Pick<GroupTools, "contract">) {
+  constructor(log: EventLog, groups: WorkGroups, tools: Pick<GroupTools, "contract" | "reader" | "limits">) {
     this.#log = log;
-    this.#limits = limits;
     this.#groups = groups;
     this.#tools = tools;
   }
 
-  /** For `hub:history`: one at a time of each connection, since it may be long. */
+  /** For `hub:history`: as much as one message takes. One at a time of each connection, since it may be long. */
   async of(socket: HubSocket, message: unknown): Promise<HistoryReply> {
     if (this.#asking.has(socket)) return { ok: false, error: errorBody("RATE_LIMITED", undefined, againMs) };
     this.#asking.add(socket);
@@ -57,79 +74,113 @@ export class History {
   async #of(socket: HubSocket, message: unknown): Promise<HistoryReply> {
     const request = Request.safeParse(message);
     if (!request.success) return refused("MESSAGE_INVALID", request.error);
-    const { contract } = this.#tools;
-    const filter = filterOf(contract, socket.data.identity, undefined, undefined, this.#limits);
+    const { contract, limits } = this.#tools;
+    const filter = filterOf(contract, socket.data.identity, undefined, undefined, limits);
     if ("code" in filter) return { ok: false, error: filter };
-    const { key } = request.data;
-    const caused = await this.#log.caused(contract.name, key);
-    const facts = caused.flatMap((event) => (event.event === workEventName ? [factOf(event)] : []));
-    const open = [...this.#groups.ofKey(key)];
-    const worked = new Set([
-      ...facts.map(({ fact }) => fact.offset),
-      ...open.map(({ claim }) => claim.offset),
+    let behind = placeFrom(request.data.after);
+    const all = await this.#behind(request.data.key, behind);
+    const page = all.slice(0, mostPlaces);
+    const mayHear = new Map<number, boolean>();
+    const entries: HistoryEntry[] = [];
+    let length = 0;
+    for (let first = 0; first < page.length; first += readAtOnce) {
+      const some = page.slice(first, first + readAtOnce);
+      const unread = some.filter(({ offset, entry }) => entry === undefined || !mayHear.has(offset));
+      const events = await this.#eventsAt(new Set(unread.map(({ offset }) => offset)), filter);
+      for (const [offset, event] of events) mayHear.set(offset, event !== undefined);
+      for (const { place, offset, entry = eventEntry(events.get(offset)) } of some) {
+        if (entry !== undefined && mayHear.get(offset)) {
+          length += JSON.stringify(entry).length + 1;
+          if (entries.length > 0 && length > limits.messageBytes)
+            return { ok: true, entries, next: textOf(behind) };
+          entries.push(entry);
+        }
+        behind = place;
+      }
+    }
+    return { ok: true, entries, ...(page.length < all.length && { next: textOf(behind) }) };
+  }
+
+  /** What there is to tell behind a place, in order. */
+  async #behind(key: string, { offset: after, open }: Place): Promise<readonly Told[]> {
+    const caused = await this.#log.caused(this.#tools.contract.name, key, workEventName);
+    const isFact = ({ event }: StoredEvent) => event === workEventName;
+    const facts = caused.filter(isFact).map(factOf);
+    const claims = [...this.#groups.ofKey(key)];
+    const events = new Set([
+      ...facts.map(({ offset }) => offset),
+      ...claims.map(({ claim }) => claim.offset),
+      ...caused.filter((event) => !isFact(event)).map(({ offset }) => offset),
     ]);
-    const sources = await this.#sources(worked, filter);
-    const isTold = (offset: number) => sources.has(offset);
-    const placed: Placed[] = [
-      ...[...sources].map(([offset, event]) => ({ offset, entry: { kind: "event", event } as const })),
-      ...caused
-        .filter((event) => isWanted(filter, event) && !sources.has(event.offset))
-        .map((event) => ({
-          offset: event.offset,
-          entry: { kind: "event", event: this.#heard(event) } as const,
-        })),
-      ...facts.flatMap(({ offset, entry, fact }) => (isTold(fact.offset) ? [{ offset, entry }] : [])),
-    ];
-    const entries = placed.sort((a, b) => a.offset - b.offset).map(({ entry }) => entry);
-    for (const { group, claim } of open) {
-      if (isTold(claim.offset)) entries.push(...entryOf(group.group, claim));
-    }
-    return { ok: true, entries };
+    const inLog = [...facts, ...Array.from(events, (offset) => ({ offset, at: offset }))]
+      .filter(({ at }) => at > after)
+      .sort((a, b) => a.at - b.at)
+      .map(({ at, ...told }) => ({ ...told, place: { offset: at, open } }));
+    const through = inLog.at(-1)?.place.offset ?? after;
+    const unsettled = claims
+      .map(({ name, group, claim }) => ({
+        offset: claim.offset,
+        entry: entryOf(group.group, claim),
+        place: { offset: through, open: { offset: claim.offset, group: name } },
+      }))
+      .filter(({ entry, place }) => entry !== undefined && (!open || compare(place.open, open) > 0))
+      .sort((a, b) => compare(a.place.open, b.place.open));
+    return [...inLog, ...unsettled];
   }
 
-  async #sources(offsets: Iterable<number>, filter: Filter): Promise<ReadonlyMap<number, HeardEntry>> {
-    const sources = new Map<number, HeardEntry>();
-    for (const offset of offsets) {
-      const { events } = await this.#log.read({ after: offset - 1, upTo: offset, filter });
-      for (const event of events) sources.set(offset, this.#heard(event));
-    }
-    return sources;
-  }
-
-  #heard(event: StoredEvent): HeardEntry {
-    return JSON.parse(this.#toHeard(event, event.offset).text);
+  /** Undefined where the filter does not want it, or retention has taken it. */
+  async #eventsAt(
+    offsets: Iterable<number>,
+    filter: Filter,
+  ): Promise<ReadonlyMap<number, HeardEntry | undefined>> {
+    const read = async (offset: number) =>
+      [offset, await this.#tools.reader.entryAt(offset, filter)] as const;
+    return new Map(await Promise.all([...offsets].map(read)));
   }
 }
 
-function factOf({ offset, timeMs, data }: StoredEvent): Placed & { readonly fact: WorkFact } {
+function placeFrom(text = "0"): Place {
+  const [, offset, claim, group] = next.exec(text) ?? [];
+  return {
+    offset: Number(offset),
+    open: group === undefined ? undefined : { offset: Number(claim), group },
+  };
+}
+
+const textOf = ({ offset, open }: Place): string =>
+  open === undefined ? `${offset}` : `${offset}:${open.offset}:${open.group}`;
+
+function compare(a: Open, b: Open): number {
+  if (a.offset !== b.offset) return a.offset - b.offset;
+  if (a.group === b.group) return 0;
+  return a.group < b.group ? -1 : 1;
+}
+
+const eventEntry = (event: HeardEntry | undefined): HistoryEntry | undefined =>
+  event && { kind: "event", event };
+
+/** `offset` is the event's, `at` the fact's own. */
+function factOf({ offset: at, timeMs, data }: StoredEvent) {
   const fact: WorkFact = JSON.parse(data);
   const { role: _, ...told } = fact;
-  return { offset, fact, entry: { kind: "attempt", time: new Date(timeMs).toISOString(), ...told } };
+  const entry: HistoryEntry = { kind: "attempt", time: new Date(timeMs).toISOString(), ...told };
+  return { at, offset: fact.offset, entry };
 }
 
 /** What is dead has its attempts in the log. */
-function entryOf(group: string, claim: ClaimRecord): HistoryEntry[] {
+function entryOf(group: string, claim: ClaimRecord): HistoryEntry | undefined {
   const { offset } = claim;
   switch (claim.state) {
     case "held": {
       const { attempt, by, untilMs } = claim;
-      return [
-        {
-          kind: "attempt",
-          group,
-          offset,
-          attempt,
-          by,
-          time: new Date(untilMs).toISOString(),
-          outcome: "held",
-        },
-      ];
+      const time = new Date(untilMs).toISOString();
+      return { kind: "attempt", group, offset, attempt, by, time, outcome: "held" };
     }
     case "waiting":
       return claim.dueMs === 0
-        ? [{ kind: "waiting", group, offset }]
-        : [{ kind: "waiting", group, offset, dueTime: new Date(claim.dueMs).toISOString() }];
+        ? { kind: "waiting", group, offset }
+        : { kind: "waiting", group, offset, dueTime: new Date(claim.dueMs).toISOString() };
     case "dead":
-      return [];
+      return undefined;
   }
 }

@@ -230,7 +230,7 @@ export function createHub({
       isClosing: () => isClosing,
     };
     const groups = new WorkGroups(log, tools);
-    const history = new History(log, limits, groups, tools);
+    const history = new History(log, groups, tools);
     const questions = new Questions(contract, limits, nextId, () => isClosing);
     const presence = new Presence(contract, limits, listening, followers);
     const receiver: Receiver = {

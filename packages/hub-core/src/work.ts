@@ -256,9 +256,9 @@ export class WorkGroups {
   }
 
   /** What groups have not settled of a key. */
-  *ofKey(key: string): Iterable<{ readonly group: GroupRecord; readonly claim: ClaimRecord }> {
-    for (const { record, claims } of this.#groups.values())
-      for (const claim of claims.ofKey(key)) yield { group: record, claim };
+  *ofKey(key: string): Iterable<{ name: string; group: GroupRecord; claim: ClaimRecord }> {
+    for (const { name, record, claims } of this.#groups.values())
+      for (const claim of claims.ofKey(key)) yield { name, group: record, claim };
   }
 
   /** Those that are being made count, too: many may be asked for at once. */

@@ -10,6 +10,11 @@ import { hubEndOf, readOn, stall } from "./stall.ts";
 const start = (options: object = {}) => startHub({ contracts, ...options });
 const ok = expect.objectContaining({ ok: true });
 
+interface Page {
+  readonly entries: readonly HistoryEntry[];
+  readonly next?: string;
+}
+
 /** A guest that works, by hand. */
 class Worker extends PlainClient {
   readonly claims: Claim[] = [];
@@ -62,7 +67,11 @@ class Worker extends PlainClient {
   }
 
   async history(key: string): Promise<readonly HistoryEntry[]> {
-    return (await this.ask<{ entries: HistoryEntry[] }>("hub:history", { key })).entries;
+    return (await this.told(key)).entries;
+  }
+
+  told(key: string, after?: string): Promise<Page> {
+    return this.ask("hub:history", { key, after });
   }
 }
 
@@ -461,4 +470,111 @@ it("a history names who has it, and is told of what one may hear only", async ()
   ]);
   await using mute = await new Worker(hub, "m", "mute").connected();
   expect(await mute.history("a")).toEqual([]);
+});
+
+describe("a long history", () => {
+  const limits = {
+    requestsPerSecond: 100_000,
+    requestsAtOnce: 100_000,
+    requestsPerSecondPerSatellite: 100_000,
+  };
+  const text = "x".repeat(2_000);
+  const placeOf = (entry: HistoryEntry): string => {
+    if (entry.kind === "event") return `event ${entry.event[2].offset}`;
+    const { kind, group, offset } = entry;
+    return `${kind === "waiting" ? kind : entry.outcome} ${group} ${offset}`;
+  };
+
+  /** Says events of one key, and waits until the groups have looked at them; each holds one of them at a time. */
+  async function sayOfA(one: Worker, ...texts: readonly string[]): Promise<void> {
+    const reply = await one.ask(
+      "hub:emit",
+      texts.map((text) => ["said", { id: "a", text }]),
+    );
+    expect(reply).toEqual(ok);
+    const hasLooked = async () => {
+      const { groups } = await one.ask<{ groups: GroupStatus[] }>("hub:groups");
+      return groups.every(({ lag, held }) => lag === 0 && held === 1);
+    };
+    while (!(await hasLooked()));
+  }
+
+  it("comes in answers of one message; nothing is left out or told twice", async () => {
+    await using hub = await start({ limits: { ...limits, messageBytes: 10_000 } });
+    await using one = await worker(hub, "one");
+    await using _other = await worker(hub, "other", { group: "h" });
+    for (let count = 0; count < 20; count += 1) await sayOfA(one, text);
+    const told: string[] = [];
+    for (let after: string | undefined, isOver = false; !isOver; isOver = after === undefined) {
+      const page = await one.told("a", after);
+      after = page.next;
+      expect(page.entries.length).toBeGreaterThan(0);
+      expect(JSON.stringify(page.entries).length).toBeLessThan(10_000);
+      told.push(...page.entries.map(placeOf));
+    }
+    const offsets = Array.from({ length: 20 }, (_, place) => place + 1);
+    expect(told).toEqual([
+      ...offsets.map((offset) => `event ${offset}`),
+      ...offsets.flatMap((offset) =>
+        ["g", "h"].map((group) => `${offset === 1 ? "held" : "waiting"} ${group} ${offset}`),
+      ),
+    ]);
+  });
+
+  it("leaves nothing out and tells nothing twice, whatever is said and settled meanwhile", async () => {
+    await using hub = await start({ limits: { ...limits, messageBytes: 600 } });
+    await using one = await worker(hub, "one");
+    await using _other = await worker(hub, "other", { group: "h" });
+    for (let count = 0; count < 20; count += 1) await sayOfA(one, "");
+    const said = 20 + 6 * 3;
+    const settled: string[] = [];
+    const told: string[] = [];
+    for (let after: string | undefined, isOver = false; !isOver; isOver = after === undefined) {
+      const page = await one.told("a", after);
+      after = page.next;
+      told.push(...page.entries.map(placeOf));
+      // Three times while it is told what is in the log, and three times behind that.
+      const most = told.some((one) => one.startsWith("waiting")) ? 6 : 3;
+      if (settled.length === most) continue;
+      await one.until(() => one.claims.length > 0);
+      const [claim] = one.claims.splice(0, 1) as [Claim];
+      expect(await one.settle(claim)).toEqual(ok);
+      settled.push(`done g ${claim.offset}`);
+      await sayOfA(one, "", "", "");
+    }
+    expect(new Set(told).size).toBe(told.length);
+    expect(told.filter((one) => one.startsWith("event"))).toHaveLength(said);
+    expect(told.filter((one) => one.startsWith("done"))).toEqual(settled);
+    for (const group of ["g", "h"]) {
+      const offsets = told.filter((one) => one.includes(` ${group} `)).map((one) => one.split(" ").at(-1));
+      expect(new Set(offsets).size).toBe(said);
+    }
+  });
+
+  it("is told bit by bit, and so is the log asked for its events", async () => {
+    await using hub = await start({ limits });
+    await using one = await worker(hub, "one");
+    for (let count = 0; count < 3; count += 1) await sayOfA(one, ...Array.from({ length: 200 }, () => ""));
+    const { log } = hub;
+    const readTexts = log.readTexts.bind(log);
+    let [asked, most] = [0, 0];
+    log.readTexts = (request) => {
+      asked += 1;
+      most = Math.max(most, asked);
+      return readTexts(request).finally(() => (asked -= 1));
+    };
+    const first = await one.told("a");
+    const second = await one.told("a", first.next);
+    expect([first.entries.length, second.entries.length, second.next]).toEqual([1_000, 200, undefined]);
+    expect(most).toBe(50);
+  });
+
+  it.each(["", "x", "1:2", "1:2:", "-1", "1.5", "1:2:g\n", "9".repeat(16)])(
+    "goes on behind no place such as %j",
+    async (after) => {
+      await using hub = await start();
+      await using one = await worker(hub, "one");
+      expect(await one.told("a", after)).toEqual(refusal("MESSAGE_INVALID"));
+    },
+  );
 });

@@ -500,7 +500,17 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   }
 
   async history(key: string): Promise<readonly HistoryEntry[]> {
-    return (await this.#ask<HistoryReply>("hub:history", { key })).entries;
+    const entries: HistoryEntry[] = [];
+    let request: { readonly key: string; readonly after?: string } | undefined = { key };
+    while (request !== undefined) {
+      const page: Extract<HistoryReply, { readonly ok: true }> = await this.#ask<HistoryReply>(
+        "hub:history",
+        request,
+      );
+      entries.push(...page.entries);
+      request = page.next === undefined ? undefined : { key, after: page.next };
+    }
+    return entries;
   }
 
   async ask(question: string, data: unknown, options: AskOneOptions | AskManyOptions<C>): Promise<never> {

@@ -672,14 +672,17 @@ it("groups, what they have given up, and the history of a key can be asked for",
   Object.assign(at.hub.answers, {
     "hub:groups": () => ({ ok: true, groups: ["a group"] }),
     "hub:dead": () => ({ ok: true, dead: ["an event"] }),
-    "hub:history": () => ({ ok: true, entries: ["an entry"] }),
+    "hub:history": ({ after }: { readonly after?: string }) =>
+      after === undefined
+        ? { ok: true, entries: ["an entry"], next: "7" }
+        : { ok: true, entries: ["another one"] },
     "hub:redrive": () => ({ ok: true }),
     "hub:drop": () => refused("NOT_DEAD"),
     "hub:forget": () => ({ ok: true }),
   });
   expect(await at.satellite.groups()).toEqual(["a group"]);
   expect(await at.satellite.dead("drivers")).toEqual(["an event"]);
-  expect(await at.satellite.history("p-1")).toEqual(["an entry"]);
+  expect(await at.satellite.history("p-1")).toEqual(["an entry", "another one"]);
   await at.satellite.redriveDead("drivers", 3);
   await expect(at.satellite.drop("drivers", 4)).rejects.toMatchObject({ code: "NOT_DEAD" });
   expect(await at.satellite.dead("drivers", 7)).toEqual(["an event"]);
@@ -689,6 +692,7 @@ it("groups, what they have given up, and the history of a key can be asked for",
     { group: "drivers", after: 0 },
     { group: "drivers", after: 7 },
     { key: "p-1" },
+    { key: "p-1", after: "7" },
     { group: "drivers", offset: 3 },
     { group: "drivers", offset: 4 },
     { group: "drivers" },

@@ -75,7 +75,10 @@ export const messages: {
     group: chance.pick(groups),
     offset: speaker.known.givenUp(chance),
   }),
-  "hub:history": (chance) => ({ key: keyOf(chance) }),
+  "hub:history": (chance) => ({
+    key: keyOf(chance),
+    ...(chance.oneIn(3) && { after: chance.pick(["0", "7", "7:3:parcels/driver/drivers"]) }),
+  }),
   "hub:ask": (chance, speaker) => ({
     event: chance.pick(events),
     data: dataOf(chance.pick(events), chance, speaker.identity),
