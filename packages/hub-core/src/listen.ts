@@ -18,7 +18,7 @@ interface CatchingUp {
   filter: Filter;
   /** Everything up to it was sent. */
   position: number;
-  /** Of these the last values come first, from `after` on. */
+  /** Of these the last values come first, from `after` on: of those under way, then of those that came to it meanwhile. */
   readonly latest: { readonly filter: Filter; after: number }[];
 }
 
@@ -42,10 +42,10 @@ export class Listening {
   readonly #audiences: Audiences;
   readonly #limits: Limits;
   readonly #onFault: (socket: HubSocket, error: unknown) => void;
-  /** Sockets that are not live yet. A newer entry, or none, ends the loop of the older one. */
+  /** Sockets that are not live yet. */
   readonly #catchingUp = new Map<HubSocket, CatchingUp>();
-  /** Pages that were sent and not read yet. */
-  readonly #unread = new Map<HubSocket, Promise<void>>();
+  /** Those that have a loop, which may still wait for a page to be read that was sent before. */
+  readonly #looping = new WeakSet<HubSocket>();
 
   /** `onFault` hears of a log that could not be read: the socket then hears nothing more. */
   constructor(
@@ -94,10 +94,13 @@ export class Listening {
     const before = this.#catchingUp.get(socket);
     const heard = (before?.filter ?? this.#audiences.filterOf(socket))?.events;
     const isNew = (event: string) => !heard?.has(event);
-    const latest = this.#latestOf(filter, fresh ?? (after === undefined ? events.filter(isNew) : []));
-    if (after !== undefined || before === undefined) return this.#begin(socket, filter, latest, start.offset);
+    const isNewTo = fresh ?? (after === undefined ? events.filter(isNew) : []);
+    if (after !== undefined || before === undefined)
+      return this.#begin(socket, filter, this.#latestOf(filter, isNewTo), start.offset);
     // It goes on from where it is.
     before.filter = filter;
+    const waiting = before.latest.splice(1).flatMap((one) => [...one.filter.events.keys()]);
+    const latest = this.#latestOf(filter, [...waiting, ...isNewTo]);
     if (latest !== undefined) before.latest.push({ filter: latest, after: 0 });
   }
 
@@ -119,7 +122,6 @@ export class Listening {
   /** The socket is gone. */
   leave(socket: HubSocket): void {
     this.#catchingUp.delete(socket);
-    this.#unread.delete(socket);
     this.#audiences.leave(socket);
   }
 
@@ -152,7 +154,9 @@ export class Listening {
 
   #run(socket: HubSocket, turn: CatchingUp): void {
     this.#catchingUp.set(socket, turn);
-    this.#catchUp(socket, turn).catch((error) => this.#onFault(socket, error));
+    if (this.#looping.has(socket)) return;
+    this.#looping.add(socket);
+    this.#catchUp(socket).catch((error) => this.#onFault(socket, error));
   }
 
   /**
@@ -160,16 +164,24 @@ export class Listening {
    * in memory; then, in one turn, sends that rest and joins the audience: nothing in between is missed or comes twice. Whoever
    * asks again and again without reading still has one page on its way: the hub has to keep it until it is read.
    */
-  async #catchUp(socket: HubSocket, turn: CatchingUp): Promise<void> {
-    const hasEnded = () => this.#catchingUp.get(socket) !== turn || isOver(socket);
-    await whenDrained(socket.conn);
-    await this.#unread.get(socket);
-    while (!hasEnded()) {
-      const [latest] = turn.latest;
-      if (latest !== undefined) await this.#sendLatest(socket, turn, latest, hasEnded);
-      else if (!this.#reader.isNear(turn.position)) await this.#sendNext(socket, turn, hasEnded);
-      else await this.#goLive(socket, turn, hasEnded);
+  async #catchUp(socket: HubSocket): Promise<void> {
+    try {
+      await whenDrained(socket.conn);
+      for (let turn = this.#catchingUp.get(socket); turn !== undefined; turn = this.#catchingUp.get(socket)) {
+        if (isOver(socket)) return;
+        await this.#goOn(socket, turn);
+      }
+    } finally {
+      this.#looping.delete(socket);
     }
+  }
+
+  async #goOn(socket: HubSocket, turn: CatchingUp): Promise<void> {
+    const hasEnded = () => this.#catchingUp.get(socket) !== turn || isOver(socket);
+    const [latest] = turn.latest;
+    if (latest !== undefined) await this.#sendLatest(socket, turn, latest, hasEnded);
+    else if (!this.#reader.isNear(turn.position)) await this.#sendNext(socket, turn, hasEnded);
+    else await this.#goLive(socket, turn, hasEnded);
   }
 
   async #sendLatest(
@@ -225,16 +237,8 @@ export class Listening {
     this.#audiences.join(socket, filter);
   }
 
-  /** Resolves when the socket has read it. */
+  /** Resolves when the socket has read it: a batched one answers, of a plain one the transport tells. */
   async #sendPage(socket: HubSocket, message: PageMessage, texts: readonly string[]): Promise<void> {
-    const reading = this.#sendPackets(socket, message, texts);
-    this.#unread.set(socket, reading);
-    await reading;
-    if (this.#unread.get(socket) === reading) this.#unread.delete(socket);
-  }
-
-  /** A batched one answers, of a plain one the transport tells. */
-  async #sendPackets(socket: HubSocket, message: PageMessage, texts: readonly string[]): Promise<void> {
     for (const packet of this.#packets(socket, message, texts)) {
       if (isOver(socket)) return; // a satellite may take its time with each
       if (socket.data.form === "plain") socket.emit(message, packet as never);

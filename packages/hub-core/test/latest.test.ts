@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub, type TestHub } from "../src/testing.ts";
-import { PlainClient } from "./clients.ts";
+import { PlainClient, RawClient } from "./clients.ts";
 import { connect, contracts, host } from "./house.ts";
 import { named, range } from "./numbers.ts";
 
@@ -118,6 +118,7 @@ describe("a batched listener", () => {
     await note(speaker, "one");
     await listen(client, { events: ["said", "mood"] });
     await note(speaker, "two");
+    await hears(client, "two"); // it is live again
     await listen(client, { events: ["said", "mood", "waved"] });
     await note(speaker, "three");
     await listen(client, { events: ["said"] });
@@ -177,6 +178,53 @@ describe("a batched listener", () => {
       expect(short(fresh.heard)).toEqual(["ana calm", "cleo calm", "bob glad", "end"]);
     },
   );
+});
+
+describe("a batched listener that has not answered the first last values yet", () => {
+  /** The values that it hears, that page's first, where it asks so before it answers it. */
+  async function hearing(requests: readonly object[]): Promise<readonly string[]> {
+    await using hub = await startHub({ contracts });
+    await using speaker = await connect(hub, batched);
+    await feel(speaker, "ana calm", "bob sad");
+    await using client = await new RawClient(hub.url).join("/house", { role: "guest", id: "g", protocol: 1 });
+    const ask = (id: number, request: object) =>
+      client.send(`42/house,${id}["hub:listen",${JSON.stringify(request)}]`);
+    ask(0, { events: ["mood"] });
+    const isPage = (frame: string) => /^42\/house,\d+\["hub:(latest|events)"/.test(frame);
+    await client.until(isPage);
+    requests.forEach((request, place) => {
+      ask(place + 1, request);
+    });
+    await client.until((frame) => frame.startsWith(`43/house,${requests.length}[`));
+    expect(client.frames.filter(isPage)).toHaveLength(1);
+    const heard: string[] = [];
+    for (let looked = 0, isOver = false; !isOver; looked += 1) {
+      const frame = await client.until((one) => client.frames.indexOf(one) >= looked);
+      const [, id] = /^42\/house,(\d*)\["hub:(latest|events)"/.exec(frame) ?? [];
+      if (id === undefined) continue;
+      if (id !== "") client.send(`43/house,${id}[null]`);
+      const [name, events] = JSON.parse(frame.slice(frame.indexOf("[")));
+      isOver = name === "hub:latest" && events.length === 0;
+      heard.push(...events.map(([, { who, mood }]: [string, Record<string, string>]) => `${who} ${mood}`));
+    }
+    return heard;
+  }
+  const values = ["ana calm", "bob sad"];
+
+  it("hears them once more, however often it has asked for them meanwhile", async () => {
+    const again = { events: ["mood"], fresh: ["mood"] };
+    expect(await hearing(Array.from({ length: 20 }, () => again))).toEqual([...values, ...values]);
+  });
+
+  it("hears them once more also where it has named other events since", async () => {
+    const requests = [{ events: ["mood"], fresh: ["mood"] }, { events: ["mood", "said"] }];
+    expect(await hearing(requests)).toEqual([...values, ...values]);
+  });
+
+  it("does not hear them again where it wants to hear of them no more", async () => {
+    const requests = [{ events: ["mood"], fresh: ["mood"] }, { events: ["said"] }];
+    expect(await hearing(requests)).toEqual(values);
+  });
 });
 
 describe("last values reach only those who may hear them", () => {
