@@ -28,6 +28,7 @@ import { refused } from "./refused.ts";
 import { mayHear } from "./rights.ts";
 import { isOver } from "./session.ts";
 import type { Turns } from "./turns.ts";
+import { Unanswered } from "./unanswered.ts";
 
 const Name = z.string().regex(satelliteId);
 const Request = z.strictObject({
@@ -50,6 +51,7 @@ const Answer = z.strictObject({
 interface Following {
   readonly socket: HubSocket;
   readonly filter: Filter;
+  readonly unanswered: Unanswered;
   state: FollowerState;
 }
 
@@ -120,7 +122,9 @@ export class Followers {
     if (older !== undefined && older.socket !== socket) {
       older.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_TAKEN_OVER") });
     }
-    const following: Following = { socket, filter, state: followerAt(cursor) };
+    stopFollowing(follower);
+    const unanswered = new Unanswered(socket);
+    const following: Following = { socket, filter, unanswered, state: followerAt(cursor) };
     follower.following = following;
     const reached = cursorOf(this.#log.epoch, cursor);
     // Deliveries begin after the reply.
@@ -137,7 +141,7 @@ export class Followers {
   async unfollow(socket: HubSocket, message: unknown): Promise<DoneReply> {
     const follower = await this.#named(socket, message);
     if (typeof follower === "string") return refused(follower);
-    if (follower.following?.socket === socket) delete follower.following;
+    if (follower.following?.socket === socket) stopFollowing(follower);
     return { ok: true };
   }
 
@@ -160,7 +164,7 @@ export class Followers {
     if (typeof follower === "string") return refused(follower);
     const { name, as, parked, following } = follower;
     this.#followers.delete(name);
-    delete follower.following;
+    stopFollowing(follower);
     const records = [...parked.keys()].map((offset) => ({ name: parkedRecord(name, offset), value: null }));
     await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records]);
     following?.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_UNKNOWN") });
@@ -196,8 +200,8 @@ export class Followers {
     if (parked === undefined || event === null) return refused("NOT_PARKED");
     const { following } = follower;
     if (following === undefined || isOver(following.socket)) return refused("FOLLOWER_AWAY");
-    following.socket.emit("hub:deliver", { as: follower.as, events: [event] }, (reply) => {
-      if (follower.following !== following) return;
+    const delivery = { as: follower.as, events: [event] };
+    following.unanswered.deliver(`redriven ${parked.offset}`, delivery, (reply) => {
       this.#redriven(follower, following, parked, reply).catch((error) =>
         this.#end(follower, following, error),
       );
@@ -226,7 +230,7 @@ export class Followers {
   /** The socket is gone. */
   leave(socket: HubSocket): void {
     for (const follower of this.#ofSocket(socket)) {
-      if (follower.following?.socket === socket) delete follower.following;
+      if (follower.following?.socket === socket) stopFollowing(follower);
     }
   }
 
@@ -246,7 +250,7 @@ export class Followers {
   #end(follower: Follower, following: Following, error: unknown): void {
     this.#logger.error({ err: error, follower: follower.name }, "the log failed a follower");
     if (follower.following !== following) return;
-    delete follower.following;
+    stopFollowing(follower);
     following.socket.emit("hub:unfollowed", { as: follower.as, error: errorBody("LOG_FAILED") });
   }
 
@@ -286,7 +290,7 @@ export class Followers {
     const isEmpty = texts.length === 0 && !isGap;
     if (!isEmpty) {
       const packet = new PacketText(`["hub:deliver",{"as":"${as}","events":[${texts.join(",")}]}]`);
-      socket.emit("hub:deliver", packet as never, (reply) => {
+      following.unanswered.deliver(`through ${through}`, packet, (reply) => {
         this.#answered(follower, following, position, through, reply).catch((error) => {
           this.#end(follower, following, error);
         });
@@ -371,7 +375,7 @@ export class Followers {
 
   /** Its satellite has parked too much: what it was delivered last comes again when it follows again. */
   #stop(follower: Follower, { socket }: Following): void {
-    delete follower.following;
+    stopFollowing(follower);
     socket.emit("hub:unfollowed", { as: follower.as, error: errorBody("PARKED_TOO_MANY") });
   }
 
@@ -448,6 +452,12 @@ export class Followers {
     const prefix = this.#nameOf(socket, "");
     return [...this.#followers.values()].filter(({ name }) => name.startsWith(prefix));
   }
+}
+
+/** What was delivered and not answered is delivered to whoever follows next. */
+function stopFollowing(follower: Follower): void {
+  follower.following?.unanswered.end();
+  delete follower.following;
 }
 
 const textOf = (parked: Parked): string => JSON.stringify(parked);
