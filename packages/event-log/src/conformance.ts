@@ -657,7 +657,13 @@ export function proveEventLog(
     "Of these, those of the name that is asked for have their data, and the others an empty text.",
     async (place) => {
       const log = await place.open();
-      const of = (name: string): NewEvent => ({ ...event(), event: name, key: "a", cause: "x" });
+      const of = (name: string): NewEvent => ({
+        ...event(),
+        event: name,
+        key: "a",
+        cause: "x",
+        idScope: "s",
+      });
       const batch = [of("pickup"), of("delivered")];
       await log.append(batch);
       const [first, second] = stored(batch);
