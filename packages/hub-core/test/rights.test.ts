@@ -214,21 +214,17 @@ describe("when the contract is another one after a restart", () => {
   it("what is a satellite's own no more does not come, to a listener, a follower or a group", async () => {
     await using changing = await startChanging(wider, manor);
     const { hub, change } = changing;
-    const work = {
-      group: "w",
-      events: ["whispered"],
-      from: "start",
-      capacity: 1,
-      leaseMs: 100,
-      backoffMs: 0,
-    };
+    const work = { group: "w", events: ["whispered"], from: "start", capacity: 1, backoffMs: 0 };
     {
       await using host = await visit(hub, "host:h");
       await using guest = await visit(hub, "guest:g");
       await host.say("whispered", { id: "g", guest: "other" });
       await host.say("whispered", { id: "mine", guest: "g" });
       await guest.ask("hub:work", work);
-      expect((await claimed(guest)).event[1]).toMatchObject({ id: "g" });
+      const { offset, token, event } = await claimed(guest);
+      expect(event[1]).toMatchObject({ id: "g" });
+      await guest.ask("hub:work", { ...work, capacity: 0 });
+      await guest.ask("hub:settle", { group: "w", settles: [{ offset, token, outcome: "retry" }] });
     }
     await change();
     await using guest = await visit(hub, "guest:g");
