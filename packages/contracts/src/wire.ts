@@ -222,8 +222,9 @@ export type HoldReply = { readonly ok: true; readonly lost: readonly number[] } 
 export interface GroupStatus {
   readonly group: string;
   readonly events: readonly string[];
+  /** It has looked at everything up to there. */
   readonly cursor: Cursor;
-  /** How many places of the log it has not looked at yet. */
+  /** How many places of the log come after that. Where it has passed over a key of which too many wait, it has looked at others of them. */
   readonly lag: number;
   /** Events that were looked at and wait: for a member with room, for another one of their key, or for their next attempt. */
   readonly waiting: number;

@@ -11,6 +11,8 @@ export interface ClaimRules {
   readonly graceMs: number;
   /** Events that wait before no more are looked at. Default 10_000. */
   readonly mostWaiting?: number;
+  /** Events of one key that wait or are held before further ones of it are passed over, for now. Default 1_000. */
+  readonly mostOfKey?: number;
   /** Dead events before no more are looked at: somebody has to redrive or drop some first. Default 100_000. */
   readonly mostDead?: number;
   /** Those of all groups that count together. Default: there is no other group, and no bound. */

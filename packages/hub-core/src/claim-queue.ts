@@ -92,6 +92,11 @@ export class ClaimQueue<E extends { readonly record: ClaimRecord }> {
     return this.#lines.get(key) ?? { entries: [], dead: [] };
   }
 
+  /** How many of a key wait or are held. */
+  sizeOf(key: string): number {
+    return this.#lines.get(key)?.entries.length ?? 0;
+  }
+
   /** It is that late. */
   passTime(nowMs: number): void {
     for (let { first } = this.#due; first && dueMsOf(first) <= nowMs; { first } = this.#due) {

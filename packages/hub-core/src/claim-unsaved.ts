@@ -31,15 +31,17 @@ export class Unsaved<E extends { readonly record: ClaimRecord }> {
   }
 
   /**
-   * What goes to disk beside those `given`, and the position that goes with it: no further than it must, so that most entries
-   * are written once, when they are handed over. Undefined: nothing has to. `position`: all up to there was looked at.
+   * What goes to disk beside those `given`, and the position that goes with it: not below any that is written, since what is
+   * above it is looked at again, and no further than it must, so that most entries are written once, when they are handed over.
+   * Undefined: nothing has to. `position`: all up to there was looked at.
    */
   take(
     given: readonly E[],
     position: number,
     isWritable: (entry: E) => boolean,
   ): { readonly position: number; readonly entries: readonly E[] } | undefined {
-    const upTo = given.reduce((most, { record }) => Math.max(most, record.offset), this.#position);
+    let upTo = this.#position;
+    for (const { record } of [...given, ...this.#changed]) upTo = Math.max(upTo, record.offset);
     for (
       let next = this.#looked[this.#taken];
       next && next.record.offset <= upTo;

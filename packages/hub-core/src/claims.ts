@@ -1,4 +1,5 @@
 import type { ClaimToken, Outcome } from "@orrery/contracts";
+import { Behind, type LeftBehind } from "./claim-behind.ts";
 import {
   type Change,
   type ClaimRules,
@@ -26,6 +27,13 @@ export interface Joining {
   readonly held?: readonly ClaimToken[];
 }
 
+/** An event of the log, as a group looks at it. */
+export interface Seen {
+  readonly offset: number;
+  readonly event: string;
+  readonly key?: string | undefined;
+}
+
 /** A claim that is given out. */
 export interface HandOver extends ClaimToken {
   readonly event: string;
@@ -41,8 +49,9 @@ export interface HandOver extends ClaimToken {
 
 /** What has to be on disk, in one commit, before any of the claims is sent. There may be none, and only something to write. */
 export interface Round {
-  /** Of the group from then on: everything up to it was looked at. */
+  /** Of the group from then on: everything up to it was looked at, but for what is `behind`. */
   readonly position: number;
+  readonly behind: readonly LeftBehind[];
   /** Of the group from then on: the highest that was given. */
   readonly token: number;
   /** Each takes the place of the one of its offset. */
@@ -70,6 +79,7 @@ interface RoundUnderWay {
 }
 
 const defaultMostWaiting = 10_000;
+const defaultMostOfKey = 1_000;
 const defaultMostDead = 100_000;
 /** Of one round: what it writes, and what it sends. The next one follows at once. */
 export const mostGiven = 256;
@@ -85,8 +95,8 @@ export const mostExpired = 1_000;
  * writes what they return, then says `commitRound` or `commit`, and where the log refused it `abortRound` or `abort`. There is
  * one round of hand-overs at a time, and any number of changes; rounds are written in their order, a change before or after
  * those that follow it. Everything else counts at once, and goes to disk with the next round, before anything
- * that follows from it: what was looked at, what has expired, renewed leases. A crash before that only undoes it, and it
- * happens again.
+ * that follows from it: what was looked at or passed over, what has expired, renewed leases. A crash before that only undoes
+ * it, and it happens again.
  */
 export class Claims {
   readonly #rules: ClaimRules;
@@ -100,6 +110,7 @@ export class Claims {
   );
   readonly #counts = { waiting: 0, held: 0, dead: 0 };
   readonly #unsaved: Unsaved<Entry>;
+  readonly #behind: Behind;
   #together: Together | undefined;
   #position: number;
   #token: number;
@@ -112,7 +123,7 @@ export class Claims {
   constructor(
     rules: ClaimRules,
     chance: () => number,
-    kept: { readonly position: number; readonly token: number },
+    kept: { readonly position: number; readonly token: number; readonly behind?: readonly LeftBehind[] },
     records: Iterable<ClaimRecord> = [],
   ) {
     this.#rules = rules;
@@ -120,13 +131,19 @@ export class Claims {
     this.#chance = chance;
     this.#position = kept.position;
     this.#unsaved = new Unsaved(kept.position);
+    this.#behind = new Behind(kept.behind);
     this.#token = kept.token;
     for (const record of [...records].sort((a, b) => a.offset - b.offset)) this.#restore(record);
   }
 
-  /** Everything up to it was looked at. */
+  /** Everything up to it was looked at, or passed over. */
   get position(): number {
     return this.#position;
+  }
+
+  /** Everything up to it was looked at, and nothing of it was passed over. */
+  get lookedAtAllThrough(): number {
+    return (this.#behind.first(() => true) ?? this.#position + 1) - 1;
   }
 
   get counts(): { readonly waiting: number; readonly held: number; readonly dead: number } {
@@ -139,11 +156,20 @@ export class Claims {
 
   /** Whether there is use in looking at more of the log: members have room for more than there is. */
   get wantsMore(): boolean {
-    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
-    const together = this.#together;
-    const { waiting, dead } = this.#counts;
-    if (together !== undefined && together.count >= together.most) return false;
-    return this.#members.room > this.#queue.ready && waiting < mostWaiting && dead < mostDead;
+    return this.#members.room > this.#queue.ready && !this.#isFull && !this.#behind.isFull;
+  }
+
+  /** The place behind which there is use in looking at the log again, for what was passed over; undefined: there is none. */
+  get wantsAgainAfter(): number | undefined {
+    if (this.#members.room <= this.#queue.ready || this.#isFull) return undefined;
+    const { mostOfKey = defaultMostOfKey } = this.#rules;
+    const first = this.#behind.first((key) => this.#queue.sizeOf(key) * 2 < mostOfKey);
+    return first && first - 1;
+  }
+
+  /** Whether there is something to hand over now. */
+  get hasReady(): boolean {
+    return this.#queue.ready > 0;
   }
 
   /** When time alone brings something for `expire` or `handOver` to do; undefined: never. May be over. */
@@ -153,14 +179,33 @@ export class Claims {
     return times.length > 0 ? Math.min(...times) : undefined;
   }
 
-  /** An event of the group, in the order of the log; one that was looked at before changes nothing. */
-  look(offset: number, event: string, key?: string): void {
-    if (offset <= this.#position || this.#entries.has(offset)) return;
+  /**
+   * An event of the group, in the order of the log. Whether it waits from now on: not where it was looked at before, nor where its
+   * key is behind, or is so from now on since too many of it wait.
+   */
+  look(offset: number, event: string, key?: string): boolean {
+    if (offset <= this.#position || this.#entries.has(offset)) return false;
     this.#position = offset;
-    const entry: Entry = { record: { offset, event, key, attempt: 0, state: "waiting", dueMs: 0 } };
-    this.#add(entry);
-    this.#queue.insert(entry);
-    this.#unsaved.look(entry);
+    if (key !== undefined && (this.#behind.has(key) || this.#isCrowded(key))) {
+      this.#behind.begin(key, offset);
+      return false;
+    }
+    this.#unsaved.look(this.#insert(offset, event, key));
+    return true;
+  }
+
+  /**
+   * All events of the group between two places that were looked at before, `after` being `wantsAgainAfter`. Answers those that
+   * had been passed over, and wait from now on.
+   */
+  lookAgain<E extends Seen>(after: number, through: number, events: readonly E[]): readonly E[] {
+    const found: E[] = [];
+    this.#behind.readAgain(after, through, this.#position, events, (seen, key) => {
+      if (this.#isFull || this.#isCrowded(key)) return false;
+      this.#unsaved.change(this.#insert(seen.offset, seen.event, key));
+      return found.push(seen) > 0;
+    });
+    return found;
   }
 
   /** There are no others up to there. */
@@ -246,7 +291,8 @@ export class Claims {
     const saving = this.#unsaved.take(entries, this.#position, ({ writing }) => writing === undefined);
     if (saving === undefined) return undefined;
     const records = [...entries, ...saving.entries].map(({ record }) => record);
-    const round = { position: saving.position, token: this.#token, records, claims };
+    const { position } = saving;
+    const round = { position, behind: this.#behind.upTo(position), token: this.#token, records, claims };
     this.#underWay = { round, given, saved: saving.entries };
     return round;
   }
@@ -348,14 +394,12 @@ export class Claims {
     return offsets;
   }
 
-  /** The first so many after an offset, in the order of the log, as all that there is was looked at. */
+  /** The first so many after an offset, in the order of the log. */
   dead(after = 0, most = Number.POSITIVE_INFINITY): readonly DeadRecord[] {
     const dead: DeadRecord[] = [];
-    for (const { record } of this.#entries.values()) {
-      if (dead.length >= most) break;
+    for (const { record } of this.#entries.values())
       if (record.state === "dead" && record.offset > after) dead.push(record);
-    }
-    return dead;
+    return dead.sort((a, b) => a.offset - b.offset).slice(0, most);
   }
 
   /** What is not settled of a key, in the order of the log. */
@@ -363,6 +407,25 @@ export class Claims {
     const { entries, dead } = this.#queue.ofKey(key);
     const offsets = [...entries.map(({ record }) => record.offset), ...dead];
     return offsets.sort((a, b) => a - b).map((offset) => (this.#entries.get(offset) as Entry).record);
+  }
+
+  get #isFull(): boolean {
+    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
+    const together = this.#together;
+    if (together !== undefined && together.count >= together.most) return true;
+    return this.#counts.waiting >= mostWaiting || this.#counts.dead >= mostDead;
+  }
+
+  #isCrowded(key: string): boolean {
+    const { mostOfKey = defaultMostOfKey } = this.#rules;
+    return this.#queue.sizeOf(key) >= mostOfKey;
+  }
+
+  #insert(offset: number, event: string, key: string | undefined): Entry {
+    const entry: Entry = { record: { offset, event, key, attempt: 0, state: "waiting", dueMs: 0 } };
+    this.#add(entry);
+    this.#queue.insert(entry);
+    return entry;
   }
 
   #restore(record: ClaimRecord): void {

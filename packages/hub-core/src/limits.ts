@@ -80,6 +80,8 @@ export interface Limits extends WireLimits {
   readonly groupsPerSatellite: number;
   /** Events that wait in one group before it looks at no more of the log. */
   readonly groupWaiting: number;
+  /** Events of one key that wait in one group before further ones of it are passed over until some are settled. */
+  readonly keyWaiting: number;
   /** Dead events of one group before it looks at no more of the log: nothing is lost, but somebody has to look after them. */
   readonly groupDead: number;
   /**
@@ -174,6 +176,7 @@ export const defaultLimits: Limits = {
   groups: 1_000,
   groupsPerSatellite: 100, // as for followers; ten satellites that run wild do not yet take all
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
+  keyWaiting: 1_000, // a tenth of them: nine keys that run wild leave others room, and one by one these last for many round trips
   groupDead: 100_000, // some 60 MB; so many are no accident of single events
   claimsPerSatellite: 200_000, // some 130 MB; two groups with all that may be dead
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s

@@ -10,9 +10,10 @@ import { PacketText } from "@orrery/contracts/packet-text";
 import { type Filter, metaOf, type NewEvent, type RecordChange, withAttempt } from "@orrery/event-log";
 import type { Claimed } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
+import type { LeftBehind } from "./claim-behind.ts";
 import type { Change, ClaimRules, Together } from "./claim-outcome.ts";
 import { type ClaimRecord, claimText } from "./claim-record.ts";
-import { Claims, type HandOver, type Joining, mostExpired, mostGiven } from "./claims.ts";
+import { Claims, type HandOver, type Joining, mostExpired, mostGiven, type Seen } from "./claims.ts";
 import { unsentBytes, whenDrained } from "./connection.ts";
 import { cursorOf } from "./cursor.ts";
 import type { Limits } from "./limits.ts";
@@ -30,8 +31,10 @@ export interface GroupRecord {
   readonly group: string;
   readonly events: readonly string[];
   readonly rooms?: readonly string[] | undefined;
-  /** Everything up to it was looked at. */
+  /** Everything up to it was looked at, but for what is `behind`. */
   readonly position: number;
+  /** Missing: nothing, as before there was a bound for what waits of a key. */
+  readonly behind?: readonly LeftBehind[];
   /** The highest that was given. */
   readonly token: number;
   readonly attempts: number;
@@ -125,8 +128,8 @@ export class WorkGroup {
     this.#record = record;
     this.#tools = tools;
     const { attempts, backoffMs } = record;
-    const { graceMs, groupWaiting: mostWaiting, groupDead: mostDead } = tools.limits;
-    this.#rules = { attempts, backoffMs, graceMs, mostWaiting, mostDead, together };
+    const { graceMs, groupWaiting: mostWaiting, keyWaiting: mostOfKey, groupDead: mostDead } = tools.limits;
+    this.#rules = { attempts, backoffMs, graceMs, mostWaiting, mostOfKey, mostDead, together };
     this.#claims = new Claims(this.#rules, Math.random, record, claims);
   }
 
@@ -278,36 +281,63 @@ export class WorkGroup {
     }
   }
 
-  /** Looks at as much of the log as members have room for. */
+  /**
+   * Looks at as much of the log as members have room for, again at what was passed over and on from the position in turns. What
+   * there is after a page of each is handed over before the next.
+   */
   async #look(): Promise<void> {
+    do {
+      const hasLookedAgain = await this.#lookAgain();
+      const hasLookedOn = await this.#lookOn();
+      if (!hasLookedAgain && !hasLookedOn) return;
+    } while (!this.#claims.hasReady);
+    this.#isDue = true;
+  }
+
+  async #lookAgain(): Promise<boolean> {
+    const after = this.#claims.wantsAgainAfter;
+    if (after === undefined) return false;
+    const { texts, through } = await this.#read(after);
+    const found = this.#claims.lookAgain(after, through, texts.map(seenOf));
+    for (const seen of found) this.#keepFresh(seen);
+    return true;
+  }
+
+  async #lookOn(): Promise<boolean> {
+    if (!this.#claims.wantsMore) return false;
+    this.#page ??= await this.#nextPage();
+    if (this.#page === undefined) return false;
+    const { texts, through } = this.#page;
     while (this.#claims.wantsMore) {
-      this.#page ??= await this.#nextPage();
-      if (this.#page === undefined) return;
-      const { texts, next, through } = this.#page;
-      const text = texts[next];
+      const text = texts[this.#page.next];
       if (text === undefined) {
         this.#claims.lookedThrough(through);
         this.#page = undefined;
-        continue;
+        break;
       }
       this.#page.next += 1;
-      const { offset = 0, id, type, subject } = metaOf(text);
-      this.#claims.look(offset, type, subject);
-      this.#keepFresh(offset, { id, text });
+      const seen = seenOf(text);
+      if (this.#claims.look(seen.offset, seen.event, seen.key)) this.#keepFresh(seen);
     }
+    return true;
   }
 
   async #nextPage() {
-    const { publisher, reader, epoch } = this.#tools;
     const { position } = this.#claims;
-    if (position >= publisher.head) return undefined;
-    const { texts, through, missingThrough } = await reader.read(position, this.filter, "plain");
+    if (position >= this.#tools.publisher.head) return undefined;
+    return { ...(await this.#read(position)), next: 0 };
+  }
+
+  /** A page; members are told what retention has taken before it. */
+  async #read(from: number) {
+    const { reader, epoch } = this.#tools;
+    const { texts, through, missingThrough } = await reader.read(from, this.filter, "plain");
     if (missingThrough !== undefined) {
-      const [after, until] = [cursorOf(epoch, position), cursorOf(epoch, missingThrough)];
+      const [after, until] = [cursorOf(epoch, from), cursorOf(epoch, missingThrough)];
       const gap = { reason: "retention", after, until, group: this.#record.group } as const;
       for (const socket of this.#sockets.values()) socket.emit("hub:gap", gap);
     }
-    return { texts, through, next: 0 };
+    return { texts, through };
   }
 
   async #round(): Promise<void> {
@@ -317,8 +347,8 @@ export class WorkGroup {
     const round = this.#claims.handOver(Date.now());
     if (round === undefined) return;
     const facts = this.#facts.splice(0);
-    const { position, token, records } = round;
-    this.#record = { ...this.record, position, token };
+    const { position, behind, token, records } = round;
+    this.#record = { ...this.record, position, behind, token };
     const changes: RecordChange[] = [
       { name: groupRecord(this.name), value: JSON.stringify(this.#record) },
       ...records.map((record) => ({
@@ -455,10 +485,10 @@ export class WorkGroup {
     return workEvent(this.#tools.contract, this.#tools.nextId(), key, id, fact, Date.now());
   }
 
-  #keepFresh(offset: number, fresh: Fresh): void {
-    if (this.#freshLength + fresh.text.length > mostFreshLength) return;
-    this.#fresh.set(offset, fresh);
-    this.#freshLength += fresh.text.length;
+  #keepFresh({ offset, id, text }: Seen & Fresh): void {
+    if (this.#freshLength + text.length > mostFreshLength) return;
+    this.#fresh.set(offset, { id, text });
+    this.#freshLength += text.length;
   }
 
   #takeFresh(offset: number): Fresh | undefined {
@@ -473,6 +503,11 @@ export class WorkGroup {
     const text = await this.#tools.reader.at(offset, this.filter);
     return text === undefined ? undefined : { id: metaOf(text).id, text };
   }
+}
+
+function seenOf(text: string): Seen & Fresh {
+  const { offset = 0, id, type, subject } = metaOf(text);
+  return { offset, event: type, key: subject, id, text };
 }
 
 /** A `Claim` as JSON. */

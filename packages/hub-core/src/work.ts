@@ -177,8 +177,8 @@ export class WorkGroups {
     const groups = this.#ofRole(socket).map(({ record, claims }) => ({
       group: record.group,
       events: record.events,
-      cursor: cursorOf(epoch, claims.position),
-      lag: this.#tools.publisher.head - claims.position,
+      cursor: cursorOf(epoch, claims.lookedAtAllThrough),
+      lag: this.#tools.publisher.head - claims.lookedAtAllThrough,
       ...claims.counts,
       members: [...claims.members].map(({ satellite, capacity, claims: held }) => ({
         satellite,

@@ -1,11 +1,12 @@
 import type { Outcome } from "@orrery/contracts";
 import fc from "fast-check";
+import type { LeftBehind } from "../src/claim-behind.ts";
 import type { Change, ClaimRules } from "../src/claim-outcome.ts";
 import { type ClaimRecord, claimFrom, claimText } from "../src/claim-record.ts";
 import { Claims, type HandOver, type Round } from "../src/claims.ts";
 
-const [mostWaiting, mostDead] = [12, 8];
-const rules: ClaimRules = { attempts: 2, backoffMs: 1_000, graceMs: 500, mostWaiting, mostDead };
+const [mostWaiting, mostOfKey, mostDead] = [14, 5, 8];
+const rules: ClaimRules = { attempts: 2, backoffMs: 1_000, graceMs: 500, mostWaiting, mostOfKey, mostDead };
 const chance = 0.25;
 const keys = [undefined, "p-1", "p-2", "p-3"];
 const outcomes: readonly Outcome[] = ["done", "retry", "dead", "back", "back"];
@@ -57,6 +58,8 @@ class Surroundings {
   claims = new Claims(rules, () => chance, { position: 0, token: 0 });
 
   known = new Map<number, Known>();
+  /** Offsets of what was passed over since too many of its key waited. */
+  passedOver = new Set<number>();
   workers = new Map<string, Worker>();
   position = 0;
   token = 0;
@@ -65,7 +68,7 @@ class Surroundings {
   /** What a round under way would be without. */
   before = new Map<number, Known>();
 
-  disk = { position: 0, token: 0, claims: new Map<number, string>() };
+  disk = { position: 0, behind: [] as readonly LeftBehind[], token: 0, claims: new Map<number, string>() };
   readonly settled = new Set<number>();
   readonly everDead = new Set<number>();
   readonly told: Told[] = [];
@@ -83,11 +86,36 @@ class Surroundings {
     for (let offset = this.position + 1; offset <= through; offset += 1) {
       const { isWanted, key } = this.log[offset - 1] as (typeof this.log)[number];
       if (!isWanted) continue;
-      this.claims.look(offset, "pickup", key);
-      this.known.set(offset, { ...fresh, offset, key });
+      const isCrowded = this.#sizeOf(key) >= mostOfKey;
+      const isSomeKeyBehind = this.claims.lookedAtAllThrough < this.claims.position;
+      if (this.claims.look(offset, "pickup", key)) {
+        expect([isCrowded, this.#passedOverOf(key)]).toEqual([false, []]);
+        this.known.set(offset, { ...fresh, offset, key });
+      } else {
+        expect([key !== undefined, isCrowded || isSomeKeyBehind]).toEqual([true, true]);
+        this.passedOver.add(offset);
+      }
     }
     this.claims.lookedThrough(through);
     this.position = through;
+  }
+
+  readAgain(places: number): void {
+    const after = this.#checkedWantsAgainAfter();
+    if (after === undefined) return;
+    const through = Math.min(this.log.length, after + places);
+    const page = this.log
+      .map(({ isWanted, key }, place) => ({ offset: place + 1, event: "pickup", key, isWanted }))
+      .filter(({ isWanted, offset }) => isWanted && offset > after && offset <= through);
+    const withRoom = keys.filter((key) => this.#sizeOf(key) * 2 < mostOfKey);
+    for (const { offset, key } of this.claims.lookAgain(after, through, page)) {
+      expect([this.#isFull(), this.#sizeOf(key) < mostOfKey]).toEqual([false, true]);
+      expect(this.#passedOverOf(key)[0]).toBe(offset);
+      this.passedOver.delete(offset);
+      this.known.set(offset, { ...fresh, offset, key });
+    }
+    const left = page.filter(({ offset, key }) => this.passedOver.has(offset) && withRoom.includes(key));
+    for (const { key } of left) expect(this.#isFull() || this.#sizeOf(key) >= mostOfKey).toBe(true);
   }
 
   join(id: string, capacity: number, leaseMs: number, listed: readonly Told[]): void {
@@ -221,16 +249,21 @@ class Surroundings {
     this.workers.clear();
     this.known = new Map(records.map((record) => [record.offset, knownOf(record)]));
     ({ position: this.position, token: this.token } = this.disk);
+    const unseen = this.log.map((_, place) => place + 1).filter((offset) => this.#isUnseen(offset));
+    this.passedOver = new Set(unseen);
   }
 
   /** With room and time, everything ends. */
   finish(): void {
     this.join("c0", 1, 1_000, []);
-    for (let turns = 0; this.position < this.log.length || this.#unfinished().length > 0; turns += 1) {
+    const isOver = () =>
+      this.claims.lookedAtAllThrough === this.log.length && this.#unfinished().length === 0;
+    for (let turns = 0; !isOver(); turns += 1) {
       expect(turns).toBeLessThan(2_000);
       while (this.writes.length > 0) this.write(true);
       for (const one of [...this.known.values()]) if (one.state === "dead") this.redrive(one.offset, "drop");
       while (this.writes.length > 0) this.write(true);
+      this.readAgain(5);
       this.read();
       this.expire();
       this.handOver();
@@ -247,10 +280,11 @@ class Surroundings {
 
   check(): void {
     expect(this.#seen()).toEqual(this.#expected());
-    const lostOrTwice = this.log.filter(
-      ({ isWanted }, place) =>
-        place < this.position && isWanted !== (this.known.has(place + 1) !== this.settled.has(place + 1)),
-    );
+    const lostOrTwice = this.log.filter(({ isWanted }, place) => {
+      const places = [this.known, this.settled, this.passedOver].filter((all) => all.has(place + 1));
+      return place < this.position && places.length !== Number(isWanted);
+    });
+    for (const offset of this.passedOver) expect(offset).toBeGreaterThan(this.claims.lookedAtAllThrough);
     const current = this.#current();
     const currentKeys = current
       .map(({ offset }) => this.log[offset - 1]?.key)
@@ -307,15 +341,22 @@ class Surroundings {
   #checkedWantsMore(): boolean {
     const { wantsMore } = this.claims;
     const room = [...this.workers.values()].reduce((sum, worker) => sum + this.#roomOf(worker), 0);
-    const all = [...this.known.values()];
-    const count = (which: Known["state"]) => all.filter(({ state }) => state === which).length;
-    const isFull = count("waiting") >= mostWaiting || count("dead") >= mostDead;
-    const heads = all.filter((one) => this.#isHead(one));
+    const heads = [...this.known.values()].filter((one) => this.#isHead(one));
     const certain = heads.filter(({ dueMs }) => dueMs === 0).length;
     const possible = heads.filter(({ dueMs }) => dueMs <= this.nowMs).length;
-    if (wantsMore) expect([isFull, room > certain]).toEqual([false, true]);
-    else expect(isFull || room <= possible).toBe(true);
+    if (wantsMore) expect([this.#isFull(), room > certain]).toEqual([false, true]);
+    else expect(this.#isFull() || room <= possible).toBe(true);
     return wantsMore;
+  }
+
+  /** Wants the same, where a key that is behind has room for half of what it may have. */
+  #checkedWantsAgainAfter(): number | undefined {
+    const { wantsAgainAfter: after } = this.claims;
+    const withRoom = keys.filter((key) => key !== undefined && this.#sizeOf(key) * 2 < mostOfKey);
+    const [first] = withRoom.flatMap((key) => this.#passedOverOf(key)).sort((a, b) => a - b);
+    if (after === undefined) expect(first === undefined || !this.#checkedWantsMore()).toBe(true);
+    else expect([this.#checkedWantsMore(), after < (first ?? this.position)]).toEqual([true, true]);
+    return after;
   }
 
   #checkFair(claims: readonly HandOver[]): void {
@@ -328,12 +369,17 @@ class Surroundings {
     }
   }
 
-  /** What a crash would leave: each event once, every claim that was sent, never two of a key. */
+  /**
+   * What a crash would leave: each event once, every claim that was sent, never two of a key. Nothing of what will be looked at,
+   * behind the position or since its key is behind, has begun.
+   */
   #checkDisk(): void {
-    const { position, claims } = this.disk;
-    const wrong = this.log.filter(({ isWanted }, place) => {
+    const { position, behind, claims } = this.disk;
+    const from = new Map<string | undefined, number>(behind);
+    const wrong = this.log.filter(({ isWanted, key }, place) => {
       const [isKept, isSettled] = [claims.has(place + 1), this.settled.has(place + 1)];
-      return place < position ? isWanted !== (isKept !== isSettled) : isKept || isSettled;
+      const isUnseen = place >= position || place + 1 >= (from.get(key) ?? Number.POSITIVE_INFINITY);
+      return isUnseen ? isKept || isSettled : isWanted !== (isKept !== isSettled);
     });
     expect(wrong).toEqual([]);
     const records = [...claims.values()].map(claimFrom);
@@ -377,10 +423,10 @@ class Surroundings {
     return chosen;
   }
 
-  #writeRound({ position, token, records, claims }: Round, isKept: boolean): void {
+  #writeRound({ position, behind, token, records, claims }: Round, isKept: boolean): void {
     if (isKept) {
       for (const record of records) this.#keep(record.offset, record);
-      Object.assign(this.disk, { position, token });
+      Object.assign(this.disk, { position, behind, token });
       const sent = this.claims.commitRound(this.nowMs);
       const expected = claims.filter(({ offset }) => this.#known(offset).member !== undefined);
       expect(sent).toEqual(expected);
@@ -447,6 +493,28 @@ class Surroundings {
 
   #known(offset: number): Known {
     return this.known.get(offset) as Known;
+  }
+
+  /** Those of a key that wait or are held; what has no key is never too many. */
+  #sizeOf(key: string | undefined): number {
+    const all = key === undefined ? [] : [...this.known.values()];
+    return all.filter((one) => one.key === key && one.state !== "dead").length;
+  }
+
+  #passedOverOf(key: string | undefined): number[] {
+    return [...this.passedOver].filter((offset) => this.log[offset - 1]?.key === key).sort((a, b) => a - b);
+  }
+
+  #isFull(): boolean {
+    const count = (which: Known["state"]) =>
+      [...this.known.values()].filter(({ state }) => state === which).length;
+    return count("waiting") >= mostWaiting || count("dead") >= mostDead;
+  }
+
+  /** The group's, and neither kept nor settled. */
+  #isUnseen(offset: number): boolean {
+    const isWanted = offset <= this.position && this.log[offset - 1]?.isWanted;
+    return isWanted === true && !this.known.has(offset) && !this.settled.has(offset);
   }
 
   #heldUnder(offset: number, token: number): Known | undefined {
@@ -522,6 +590,10 @@ const pick = <T>(items: readonly T[], which: number): T | undefined =>
 
 const connection = fc.nat(4).map((number) => `c${number}`);
 const event = fc.record({ isWanted: fc.nat(4).map((one) => one > 0), key: fc.constantFrom(...keys) });
+const hotEvent = fc.record({
+  isWanted: fc.constant(true),
+  key: fc.constantFrom("p-1", "p-1", "p-1", "p-2", undefined),
+});
 const which = fc.nat(50);
 
 /** Something that happens, with what chance says about it. */
@@ -533,6 +605,7 @@ const act = <T>(weight: number, luck: fc.Arbitrary<T>, happen: (one: Surrounding
 const happening = fc.oneof(
   act(3, fc.array(event, { minLength: 1, maxLength: 6 }), (one, events) => one.grow(events)),
   act(1, fc.constant(null), (one) => one.read()),
+  act(3, fc.nat(5), (one, places) => one.readAgain(places + 1)),
   act(
     3,
     fc.tuple(connection, fc.nat(3), fc.constantFrom(100, 1_000, 3_000), fc.nat(3)),
@@ -572,24 +645,49 @@ const happening = fc.oneof(
   act(1, fc.constant(null), (one) => one.crash()),
 );
 
+/** One key has far more events than others, and members do what they are given. */
+const rush = fc.oneof(
+  { weight: 3, arbitrary: happening },
+  act(3, fc.array(hotEvent, { minLength: 3, maxLength: 8 }), (one, events) => one.grow(events)),
+  act(3, fc.constant(null), (one) => one.read()),
+  act(3, fc.nat(9), (one, places) => one.readAgain(places + 1)),
+  act(1, fc.tuple(connection, fc.integer({ min: 2, max: 4 })), (one, [id, capacity]) => {
+    one.join(id, capacity, 3_000, []);
+  }),
+  act(8, which, (one, place) => {
+    one.goOn();
+    const told = pick(
+      one.told.filter(({ offset, token }) => one.known.get(offset)?.token === token),
+      place,
+    );
+    if (told !== undefined) one.settle(told.member, told, "done");
+  }),
+);
+
 /** Each offset once: what a satellite would list. */
 const latest = (told: readonly Told[]): Told[] => [...new Map(told.map((one) => [one.offset, one])).values()];
 
 describe("whatever happens to the claims of a group, and in whatever order,", () => {
-  it("nothing is lost or done twice, each has one owner, keys stay in order, also after a crash, and everything ends", () => {
-    fc.assert(
-      fc.property(fc.array(happening, { maxLength: 100, size: "max" }), (happenings) => {
-        const one = new Surroundings();
-        for (const happen of happenings) {
-          happen(one);
-          one.check();
-        }
-        one.crash();
-        one.finish();
-      }),
-      { numRuns: 100 },
-    );
-  });
+  it.each([
+    ["", happening, 100],
+    [", also where too many of one key wait", rush, 60],
+  ])(
+    "nothing is lost or done twice, each has one owner, keys stay in order, also after a crash, and everything ends%s",
+    (_, happening, numRuns) => {
+      fc.assert(
+        fc.property(fc.array(happening, { maxLength: 100, size: "max" }), (happenings) => {
+          const one = new Surroundings();
+          for (const happen of happenings) {
+            happen(one);
+            one.check();
+          }
+          one.crash();
+          one.finish();
+        }),
+        { numRuns },
+      );
+    },
+  );
 
   it("members of the same capacity are given the same number of events, but for one", () => {
     fc.assert(

@@ -1,4 +1,5 @@
 import type { Outcome } from "@orrery/contracts";
+import { type LeftBehind, mostBehind } from "../src/claim-behind.ts";
 import type { ClaimRules } from "../src/claim-outcome.ts";
 import { type ClaimRecord, claimFrom, claimText } from "../src/claim-record.ts";
 import { Claims, type HandOver, mostExpired, mostGiven } from "../src/claims.ts";
@@ -10,6 +11,7 @@ interface Kept {
   readonly position: number;
   readonly token: number;
   readonly records: readonly ClaimRecord[];
+  readonly behind?: readonly LeftBehind[];
 }
 
 /** A table of which everything is on disk at once, unless a test says otherwise. The connection of `d1` is `d1`. */
@@ -342,6 +344,130 @@ describe("members", () => {
   });
 });
 
+describe("a key of which too many events wait", () => {
+  const again = (offset: number, key = "p-1") => ({ offset, event: "pickup", key });
+
+  it("is passed over, while others go on, until half of them are done; then it is looked at again, in order", () => {
+    const { claims, join, handOver, settle } = group(undefined, { mostOfKey: 3 });
+    join("d1", 5);
+    const looked = [1, 2, 3, 4, 5].map((offset) => claims.look(offset, "pickup", "p-1"));
+    expect(looked).toEqual([true, true, true, false, false]);
+    expect([claims.look(6, "pickup", "p-2"), claims.look(7, "pickup"), claims.wantsMore]).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    const [one, ...others] = handOver(0) as [HandOver, ...HandOver[]];
+    expect(offsets([one, ...others])).toEqual([1, 6, 7]);
+    expect([claims.position, claims.lookedAtAllThrough]).toEqual([7, 3]);
+    settle(one, "done", 0);
+    expect(claims.wantsAgainAfter).toBeUndefined();
+    settle(first(handOver(0)), "done", 0);
+    expect(claims.wantsAgainAfter).toBe(3);
+    expect(claims.look(8, "pickup", "p-1")).toBe(false); // not before the others
+    expect(offsets(claims.lookAgain(3, 10, [again(4), again(5), again(6, "p-2"), again(8)]))).toEqual([4, 5]);
+    expect([claims.lookedAtAllThrough, claims.wantsAgainAfter]).toEqual([7, undefined]);
+    for (const offset of [3, 4]) {
+      const claim = first(handOver(0));
+      expect(claim.offset).toBe(offset);
+      settle(claim, "done", 0);
+    }
+    expect(offsets(claims.lookAgain(7, 10, [again(8), again(9)]))).toEqual([8]); // 9 was not looked at before
+    expect([claims.lookedAtAllThrough, claims.look(9, "pickup", "p-1")]).toEqual([8, true]);
+  });
+
+  it("is looked at again only from where it was passed over, also where others are so since before", () => {
+    const behind = [
+      ["p-1", 2],
+      ["p-2", 6],
+    ] as const;
+    const { claims, join } = group({ position: 9, token: 0, records: [], behind });
+    join("d1", 1);
+    expect(claims.wantsAgainAfter).toBe(1);
+    expect(offsets(claims.lookAgain(1, 7, [again(3), again(4, "p-2"), again(7, "p-2")]))).toEqual([3, 7]);
+    expect(claims.lookedAtAllThrough).toBe(7);
+    expect(offsets(claims.lookAgain(8, 9, [again(9)]))).toEqual([]); // there may be one at 8
+  });
+
+  it("is not looked at again while members have no room, and no further than there is room in the group", () => {
+    const behind = [["p-1", 1]] as const;
+    const { claims, join } = group({ position: 9, token: 0, records: [], behind }, { mostWaiting: 2 });
+    expect(claims.wantsAgainAfter).toBeUndefined();
+    join("d1", 5);
+    expect(offsets(claims.lookAgain(0, 9, [again(1), again(3), again(4)]))).toEqual([1, 3]);
+    expect([claims.wantsAgainAfter, claims.lookedAtAllThrough]).toEqual([undefined, 3]);
+  });
+
+  it("does not add up: a group that has passed over so many keys, or so long ones, looks at no more", () => {
+    const names = Array.from({ length: mostBehind }, (_, place) => `p-${place}`);
+    for (const keys of [names, ["p".repeat(5_000), "q".repeat(5_000)]]) {
+      const { claims, join, handOver, settle } = group(undefined, { mostOfKey: 1 });
+      join("d1", 1_000);
+      for (const [place, key] of keys.entries()) {
+        expect(claims.wantsMore).toBe(true);
+        claims.look(2 * place + 1, "pickup", key);
+        claims.look(2 * place + 2, "pickup", key);
+      }
+      expect(claims.wantsMore).toBe(false);
+      const [claim] = handOver(0) as [HandOver];
+      const behind = keys.map((key, place) => [key, 2 * place + 2] as const);
+      const restored = group({ position: claims.position, token: 0, records: [], behind });
+      restored.join("d1", 1);
+      expect(restored.claims.wantsMore).toBe(false);
+      settle(claim, "done", 0);
+      claims.lookAgain(1, claims.position, [again(2, claim.key)]);
+      expect(claims.wantsMore).toBe(true);
+    }
+  });
+
+  it("is on disk with the round that moves the position past it, and what was looked at again with the next", () => {
+    const { claims, join, settle } = group(undefined, { mostOfKey: 2 });
+    join("d1", 1);
+    for (const offset of [1, 2, 4, 5]) claims.look(offset, "pickup", "p-1");
+    claims.look(6, "pickup", "p-2");
+    expect(claims.handOver(0)).toMatchObject({ position: 1, behind: [] });
+    settle(first(claims.commitRound(0)), "done", 0);
+    const second = claims.handOver(0);
+    expect(second).toMatchObject({ position: 5, behind: [["p-1", 4]], records: [{ offset: 2 }] });
+    settle(first(claims.commitRound(0)), "done", 0);
+    join("d2", 1);
+    claims.lookAgain(3, 5, [again(4), again(5)]);
+    join("d1", 0);
+    const third = claims.handOver(0);
+    // All behind the position is looked at anyway.
+    expect(third).toMatchObject({ position: 5, behind: [], claims: [{ offset: 4 }] });
+    expect(third?.records.map(({ offset }) => offset)).toEqual([4, 5]);
+  });
+
+  it("is on disk with what was looked at before it: else that would be looked at when it is under way", () => {
+    const { claims, join, handOver, settle } = group(undefined, { mostOfKey: 6 });
+    join("d1", 1);
+    for (const offset of [1, 2, 3, 4, 5, 6, 7]) claims.look(offset, "pickup", "p-1");
+    for (const _ of [1, 2, 3, 4]) settle(first(handOver(0)), "done", 0);
+    const held = first(handOver(0));
+    join("d2", 1);
+    claims.lookAgain(6, 7, [again(7)]);
+    claims.hold("d1", [held], 0);
+    const round = claims.handOver(0);
+    expect(round).toMatchObject({ position: 7, claims: [] });
+    expect(new Set(offsets(round?.records ?? []))).toEqual(new Set([5, 6, 7]));
+  });
+
+  it("has its dead events listed in the order of the log", () => {
+    const behind = [["p-1", 1]] as const;
+    const records = [{ ...deadAt(2), key: "p-2" }];
+    const { claims, join, handOver, settle } = group({ position: 3, token: 0, records, behind });
+    join("d1", 1);
+    claims.lookAgain(0, 3, [again(1), again(3)]);
+    for (const _ of [1, 3]) settle(first(handOver(0)), "dead", 0);
+    expect([offsets(claims.dead()), offsets(claims.dead(0, 1)), offsets(claims.dead(1, 1))]).toEqual([
+      [1, 2, 3],
+      [1],
+      [2],
+    ]);
+  });
+});
+
 describe("what goes to disk with a round", () => {
   it("is what it hands over, what was passed over before that, and a position no further", () => {
     const { claims, join } = group();
@@ -396,7 +522,7 @@ describe("what goes to disk with a round", () => {
     claims.lookedThrough(999);
     expect(claims.handOver(0)).toBeUndefined();
     claims.lookedThrough(1_000);
-    expect(claims.handOver(0)).toEqual({ position: 1_000, token: 0, records: [], claims: [] });
+    expect(claims.handOver(0)).toEqual({ position: 1_000, behind: [], token: 0, records: [], claims: [] });
   });
 });
 

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import type { Delivery, Gap, Receipt } from "@orrery/contracts";
+import type { Claim, Delivery, Gap, Receipt } from "@orrery/contracts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient } from "./clients.ts";
 import { contracts } from "./house.ts";
@@ -135,6 +135,29 @@ describe("whoever was overtaken by the retention is told exactly which events ar
       expect(late.offsets).toEqual([...late.offsets].sort((a, b) => a - b));
     },
   );
+
+  it("a group that had passed over events of a key", async () => {
+    await using hub = await startHub({ contracts, log: { retention }, limits: { keyWaiting: 1 } });
+    await using speaker = await connect(hub);
+    for (const _ of range(0, 3)) await speaker.say("said", { id: "hot" });
+    await using worker = await connect(hub, "w");
+    const claims: Claim[] = [];
+    worker.socket.on("hub:claims", (packet) => void claims.push(...packet.claims));
+    const work = { group: "g", events: ["said"], from: "start", capacity: 2 };
+    await worker.socket.emitWithAck("hub:work", work);
+    const taken = await overtake(hub, 1_500);
+    while (claims.length < 2) await turn();
+    expect(claims.map(({ offset }) => offset)).toEqual([1, 4]); // it has room for no more
+    for (let count = 0; worker.gaps.length === 0; count += 1) {
+      while (claims.length <= count) await turn();
+      const { offset, token } = claims[count] as Claim;
+      const settles = [{ offset, token, outcome: "done" }];
+      await worker.socket.emitWithAck("hub:settle", { group: "g", settles });
+    }
+    const { epoch } = hub.log;
+    const gap = { reason: "retention", after: `${epoch}:1`, until: `${epoch}:${taken}`, group: "g" };
+    expect(worker.gaps[0]).toEqual(gap);
+  });
 
   it("the last values per key are not among the missing", async () => {
     await using hub = await startHub({ contracts, log: { retention } });

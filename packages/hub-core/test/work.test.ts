@@ -146,6 +146,56 @@ describe("a group", () => {
   });
 });
 
+describe("a key with more events than may wait in a group", () => {
+  async function sayMany(hub: TestHub, ids: readonly string[]): Promise<void> {
+    await using speaker = await connect(hub, host);
+    for (let start = 0; start < ids.length; start += 250) {
+      const entries = ids.slice(start, start + 250).map((id) => ["said", { id }]);
+      await speaker.socket.emitWithAck("hub:emit", entries);
+    }
+  }
+
+  const hot = (count: number): string[] => new Array(count).fill("hot");
+
+  it("does not keep others waiting, and is worked in order, each event once, also over a restart of the hub", async () => {
+    await using hub = await start({ limits: { groupWaiting: 10, keyWaiting: 4 } });
+    await sayMany(hub, [...hot(15), "other", ...hot(10)]);
+    await using one = await worker(hub, "one", { capacity: 2 });
+    const [first, other] = (await one.claimed(2)) as [Claim, Claim];
+    expect([first.offset, ...keysOf([other])]).toEqual([1, "other"]);
+    expect(await one.group()).toMatchObject({ waiting: 3, held: 2, lag: 22, cursor: `${hub.log.epoch}:4` });
+    await one.settle(other);
+    const worked: number[] = [];
+    for (let claim: Claim | undefined = first; claim !== undefined; ) {
+      worked.push(claim.offset);
+      if ([5, 12, 20].includes(claim.offset)) {
+        await hub.stop();
+        await hub.start();
+        await one.connected();
+        const { offset, token } = claim;
+        await one.work({ capacity: 2, held: [{ offset, token }] });
+      }
+      expect(await one.settle(claim)).toEqual(ok);
+      claim = worked.length < 25 ? (await one.claimed(1))[0] : undefined;
+    }
+    const all = Array.from({ length: 26 }, (_, place) => place + 1);
+    expect(worked).toEqual(all.filter((offset) => offset !== other.offset));
+    expect(await one.group()).toMatchObject({ waiting: 0, held: 0 });
+  });
+
+  it("does not keep others waiting that are pages behind it, and is then found pages further on", async () => {
+    await using hub = await start({ limits: { keyWaiting: 1 } });
+    await sayMany(hub, ["hot", "first", ...hot(2_100), "second"]);
+    await hub.stop();
+    await hub.start(); // nothing of it is in memory
+    await using one = await worker(hub, "one", { capacity: 3 });
+    const claims = await one.claimed(3);
+    expect(keysOf(claims)).toEqual(["hot", "first", "second"]);
+    await one.settle(claims[0] as Claim);
+    expect((await one.claimed(1))[0]?.offset).toBe(3);
+  });
+});
+
 describe("a group that is forgotten", () => {
   it("is gone, with its place, its claims and its dead events, for its members too, and after a restart", async () => {
     await using hub = await start();
