@@ -48,8 +48,8 @@ interface Told {
 type Write = { readonly round: Round } | { readonly change: Change };
 
 /**
- * What surrounds the table in the hub (a log that is read, a disk that writes in order, or refuses, connections that come and
- * go, a clock), and a second table that does the same by looking at everything each time. The two must agree at every step.
+ * What surrounds the table in the hub (a log that is read, a disk that writes, or refuses, connections that come and go, a
+ * clock), and a second table that does the same by looking at everything each time. The two must agree at every step.
  */
 class Surroundings {
   nowMs = 1_000;
@@ -225,9 +225,9 @@ class Surroundings {
     this.writes.push({ round });
   }
 
-  /** The disk writes the oldest of what waits for it, or refuses it. */
-  write(isKept: boolean): void {
-    const write = this.writes.shift();
+  /** The disk writes one of what waits for it, or refuses it. There is one round at most: their order is kept. */
+  write(isKept: boolean, which = 0): void {
+    const [write] = this.writes.splice(which % Math.max(this.writes.length, 1), 1);
     if (write === undefined) return;
     if ("round" in write) this.#writeRound(write.round, isKept);
     else this.#writeChange(write.change, isKept);
@@ -628,7 +628,7 @@ const happening = fc.oneof(
     one.settle(luck > 1 ? holder : `c${place % 5}`, told, outcome);
   }),
   act(6, fc.constant(null), (one) => one.handOver()),
-  act(8, fc.nat(9), (one, luck) => one.write(luck > 1)),
+  act(8, fc.tuple(fc.nat(9), which), (one, [luck, which]) => one.write(luck > 1, which)),
   act(2, fc.constant(null), (one) => one.expire()),
   act(6, fc.constant(null), (one) => one.goOn()),
   act(3, fc.oneof(fc.nat(50), fc.nat(1_500)), (one, ms) => {
