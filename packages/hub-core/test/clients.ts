@@ -87,8 +87,9 @@ export class RawClient implements AsyncDisposable {
   readonly socket: WebSocket;
   #waiting: (() => void)[] = [];
 
-  constructor(url: string) {
-    this.socket = new WebSocket(`${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+  constructor(url: string, headers: Record<string, string> = {}) {
+    const address = `${url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`;
+    this.socket = new WebSocket(address, { headers });
     this.socket.on("message", (data) => {
       this.frames.push((data as Buffer).toString());
       for (const wake of this.#waiting.splice(0)) wake();

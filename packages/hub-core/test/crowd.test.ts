@@ -182,6 +182,29 @@ describe("connections from one address", () => {
     },
   );
 
+  it("have one rate together until they have joined, and others theirs", async () => {
+    const limits = { bytesPerSecondPerSatellite: 50, bytesAtOnce: 500 };
+    await using hub = await start(limits, { proxies: 1 });
+    const dialFrom = (address: string) => new RawClient(hub.url, from(address));
+    const join = (client: RawClient, id: string) => client.join("/house", { role: "guest", id, events: [] });
+    const say = (client: RawClient, time = 0) => client.send(`42/house,${time}["said",{"id":"a"}]`);
+    await using before = await join(dialFrom("198.51.100.1"), "before");
+    await using busy = dialFrom("198.51.100.1");
+    await busy.until((frame) => frame.startsWith("0"));
+    busy.sendTogether([`3${"x".repeat(900)}`, "40/elsewhere,"]);
+    await busy.until((frame) => frame.startsWith("44/elsewhere,")); // it has used up more than there was
+    await using held = await join(dialFrom("198.51.100.1"), "held");
+    say(held);
+    await using other = await join(dialFrom("198.51.100.2"), "other");
+    for (let time = 1; time <= 5; time += 1) {
+      for (const client of [other, before]) {
+        say(client, time);
+        await client.until((frame) => frame.startsWith(`43/house,${time}[`));
+      }
+    }
+    expect(held.frames.filter((frame) => frame.startsWith("43"))).toEqual([]);
+  });
+
   it("are all the connection's other end's, whatever they say, where there is no proxy", async () => {
     await using hub = await start({ connectionsPerAddress: 1 });
     const one = await open(hub, from("198.51.100.1"));
