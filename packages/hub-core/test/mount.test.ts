@@ -105,6 +105,9 @@ describe("a hub refuses to start", () => {
     ["no number", { depth: Number.NaN }],
     ["zero", { depth: 0 }],
     ["a fraction", { eventBytes: 1.5 }],
+    ["larger than `ws` takes", { messageBytes: 2 ** 31 }],
+    ["longer than a timer of two of them takes", { pingIntervalMs: 2 ** 30 }],
+    ["more than all", { workPercent: 101 }],
     ["unknown", { colour: 7 }],
   ])("with a limit that is %s", (_what, limits) => {
     expect(() => createHub({ contracts, log: forgetfulLog(), limits })).toThrow(
