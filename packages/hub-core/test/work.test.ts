@@ -1,5 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import type { Claim, GroupStatus, HistoryEntry, Receipt, SettledReply } from "@orrery/contracts";
+import type { HubSocket } from "../src/audience.ts";
+import { mostGiven } from "../src/claims.ts";
 import { unsentBytes } from "../src/connection.ts";
 import { defaultLimits } from "../src/limits.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
@@ -81,6 +83,27 @@ async function worker(hub: TestHub, id: string, options?: object): Promise<Worke
   return made;
 }
 
+/** Says so many events, each of a key of its own, in as many messages as it takes. */
+async function sayMany(hub: TestHub, count: number): Promise<void> {
+  await using speaker = await connect(hub, { ...host, protocol: 1 });
+  const entries = Array.from({ length: count }, (_, n) => ["said", { id: `${n}` }]);
+  while (entries.length > 0) {
+    const batch = entries.splice(0, defaultLimits.batchEvents);
+    expect(await speaker.socket.emitWithAck("hub:emit", batch)).toEqual(ok);
+  }
+}
+
+/** Stops reading what it is sent, and has more of it wait with the hub than may be. */
+async function fallSilent(hub: TestHub, mute: Worker, id: string): Promise<HubSocket> {
+  stall(mute);
+  const end = hubEndOf(hub, id);
+  // The first is more than the system has room for, so that the second waits with the hub.
+  end.emit("hub:reached", "x".repeat(50_000_000) as never);
+  while (unsentBytes(end.conn) > 0) await turn();
+  end.emit("hub:reached", "x".repeat(defaultLimits.unsentBytes) as never);
+  return end;
+}
+
 /** Says one event for each key. */
 async function say(hub: TestHub, ...keys: readonly string[]): Promise<void> {
   await using speaker = await connect(hub, host);
@@ -106,6 +129,40 @@ describe("a group", () => {
       { id: "a", text: "0" },
       expect.objectContaining({ subject: "a", offset: 1, attempt: 1 }),
     ]);
+  });
+
+  it("hands out all that a member has room for, also where that is more than one packet of claims brings", async () => {
+    await using hub = await start();
+    const count = mostGiven + 50;
+    await sayMany(hub, count);
+    await using one = new Worker(hub, "one");
+    const lengths: number[] = [];
+    one.socket.on("hub:claims", ({ claims }) => lengths.push(claims.length));
+    await one.connected();
+    await one.work({ capacity: count, leaseMs: 600_000 });
+    await one.until(() => one.claims.length >= count);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(mostGiven);
+  });
+
+  it("looks at no more of the log when so many events wait behind their keys, until one of these goes on", async () => {
+    await using hub = await start({ limits: { groupWaiting: 2 } });
+    await say(hub, "a", "a", "a", "b");
+    await using one = await worker(hub, "one");
+    const [first] = (await one.claimed(1)) as [Claim];
+    expect(await one.group()).toMatchObject({ held: 1, waiting: 2, lag: 1 });
+    await one.settle(first);
+    expect(keysOf(await one.claimed(2))).toEqual(["a", "b"]);
+  });
+
+  it("looks at no more of the log when so many events are dead, until somebody drops one", async () => {
+    await using hub = await start({ limits: { groupDead: 2 } });
+    await say(hub, "a", "b");
+    await using one = await worker(hub, "one");
+    for (const claim of await one.claimed(2)) await one.settle(claim, "dead");
+    await say(hub, "c");
+    expect(await one.group()).toMatchObject({ held: 0, waiting: 0, dead: 2 });
+    expect(await one.ask("hub:drop", { group: "g", offset: 1 })).toEqual({ ok: true });
+    expect(keysOf(await one.claimed(1))).toEqual(["c"]);
   });
 
   it("works events of one key one at a time, in order, others beside it", async () => {
@@ -425,18 +482,51 @@ describe("settling", () => {
   it("claims do not go to a member that does not read, until it has", async () => {
     await using hub = await start();
     await using mute = await worker(hub, "mute");
-    stall(mute);
-    const end = hubEndOf(hub, "mute");
-    // The first is more than the system has room for, so that the second waits with the hub.
-    end.emit("hub:reached", "x".repeat(50_000_000) as never);
-    while (unsentBytes(end.conn) > 0) await turn();
-    end.emit("hub:reached", "x".repeat(defaultLimits.unsentBytes) as never);
+    await fallSilent(hub, mute, "mute");
     await using one = await worker(hub, "one", { capacity: 2 });
     await say(hub, "a", "b");
     expect(keysOf(await one.claimed(2))).toEqual(["a", "b"]);
     await say(hub, "c");
     readOn(mute);
     expect(keysOf(await mute.claimed(1))).toEqual(["c"]);
+  });
+
+  it("a member that does not read is waited for once, however often claims go to others meanwhile", async () => {
+    await using hub = await start();
+    await using mute = await worker(hub, "mute");
+    const end = await fallSilent(hub, mute, "mute");
+    const keys = Array.from({ length: 20 }, (_, n) => `${n}`);
+    await say(hub, ...keys);
+    await using one = await worker(hub, "one", { capacity: 1 });
+    for (const key of keys) {
+      const [claim] = (await one.claimed(1)) as [Claim];
+      expect(keysOf([claim])).toEqual([key]);
+      await one.settle(claim);
+    }
+    expect(end.conn.listenerCount("drain")).toBeLessThan(keys.length / 2);
+    readOn(mute);
+  });
+
+  it("leaves dead events for more than one answer, where there are very many", async () => {
+    await using hub = await start({ limits: { messageBytes: 10_000_000 } });
+    const count = 1_001;
+    await sayMany(hub, count);
+    await using one = await worker(hub, "one", { capacity: count });
+    const settles = (await one.claimed(count)).map(({ offset, token }) => ({
+      offset,
+      token,
+      outcome: "dead",
+    }));
+    while (settles.length > 0) {
+      const some = settles.splice(0, defaultLimits.batchEvents);
+      expect(await one.ask("hub:settle", { group: "g", settles: some })).toEqual(ok);
+    }
+    const pages: number[] = [];
+    for (const after of [0, 1_000]) {
+      const { dead } = await one.ask<{ dead: object[] }>("hub:dead", { group: "g", after });
+      pages.push(dead.length);
+    }
+    expect(pages).toEqual([1_000, 1]);
   });
 
   it("leaves long dead events for more than one answer, each of them no longer than a message", async () => {
