@@ -1,6 +1,7 @@
-import { startHub } from "../src/testing.ts";
+import type { GroupStatus, Meta, Parked } from "@orrery/contracts";
+import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, refusal } from "./clients.ts";
-import { connect, contracts, host } from "./house.ts";
+import { connect, contracts, host, house } from "./house.ts";
 
 const batched = { ...host, protocol: 1 };
 
@@ -90,6 +91,92 @@ it("what a satellite's followers have parked is bounded, over a restart too, and
   expect(again.parked[0]).toMatchObject({ offset: 1 });
 });
 
+describe("what is parked", () => {
+  const noRequestRates = {
+    requestsPerSecond: 1_000_000,
+    requestsAtOnce: 1_000_000,
+    requestsPerSecondPerSatellite: 1_000_000,
+  };
+
+  /** Follows as `f` what is said from now on, and parks what it is delivered, with that error, where there is one. */
+  async function followAs(client: PlainClient, handler: { error?: string }) {
+    const { socket } = client;
+    let attempts = 0;
+    let isEnded = false;
+    socket.on("hub:deliver", ({ events }: { events: [string, unknown, Meta][] }, answer) => {
+      attempts += 1;
+      const { error } = handler;
+      answer(
+        error === undefined
+          ? {}
+          : { parked: events.map(([, , { offset }]) => ({ offset, attempts, error })) },
+      );
+    });
+    socket.on("hub:unfollowed", () => {
+      isEnded = true;
+    });
+    const parked = async (after = 0): Promise<Parked[]> =>
+      (await socket.emitWithAck("hub:parked", { as: "f", after })).parked;
+    expect(await askAll(client, "hub:follow", [follow("f")])).toEqual(["ok"]);
+    return {
+      parked,
+      /** Whether so many are parked in the end; if not, the follower was ended before. */
+      hasParked: async (count: number) => {
+        while (!isEnded && (await parked()).length !== count);
+        return !isEnded;
+      },
+      redrive: async (offset: number) => {
+        const attempt = attempts + 1;
+        expect(await socket.emitWithAck("hub:redrive", { as: "f", offset })).toEqual({ ok: true });
+        const isDue = (one: Parked) => one.offset === offset && one.attempts !== attempt;
+        while ((await parked()).some(isDue));
+      },
+    };
+  }
+
+  async function speak(hub: TestHub, count: number, text: string): Promise<void> {
+    await using speaker = await connect(hub, { ...host, id: "speaker" });
+    for (let n = 0; n < count; n += 1) await speaker.say("said", { id: "a", text });
+  }
+
+  it("counts for its own satellite, once however often it was redriven, and no more when it was handled", async () => {
+    const text = "x".repeat(1_000);
+    await using hub = await startHub({ contracts, limits: { ...noRequestRates, parkedBytes: 6_000 } }); // four of them
+    for (const [place, id] of ["one", "another"].entries()) {
+      await using client = await connect(hub, { ...batched, id });
+      const handler: { error?: string } = { error: "no" };
+      const { parked, hasParked, redrive } = await followAs(client, handler);
+      const first = 14 * place + 1;
+      await speak(hub, 3, text);
+      expect(await hasParked(3)).toBe(true);
+      for (let time = 0; time < 10; time += 1) await redrive(first);
+      expect((await parked()).map(({ offset }) => offset)).toEqual([first, first + 1, first + 2]);
+      await speak(hub, 1, text);
+      expect(await hasParked(4)).toBe(true);
+      delete handler.error;
+      for (const { offset } of await parked()) await redrive(offset);
+      expect(await parked()).toEqual([]);
+      handler.error = "no";
+      await speak(hub, 4, text);
+      expect(await hasParked(4)).toBe(true);
+      await speak(hub, 6, text);
+      expect(await hasParked(10)).toBe(false);
+      const { followers } = await client.socket.emitWithAck("hub:followers", {});
+      expect(followers).toMatchObject([{ as: "f", isConnected: false }]);
+    }
+  });
+
+  it("is listed, too, where one of it is longer than a message", async () => {
+    await using hub = await startHub({ contracts, limits: { ...noRequestRates, messageBytes: 2_000 } });
+    await using client = await connect(hub, batched);
+    const { parked } = await followAs(client, { error: "x".repeat(1_000) });
+    await speak(hub, 2, "x".repeat(1_400));
+    const offsets: number[] = [];
+    while (offsets.length < 2) offsets.push(...(await parked(offsets.at(-1))).map(({ offset }) => offset));
+    expect(offsets).toEqual([1, 2]);
+  });
+});
+
 it("a new name that two connections ask for at once is one of them's: it tells the other", async () => {
   await using hub = await startHub({ contracts });
   await using first = await connect(hub, batched);
@@ -124,6 +211,47 @@ it("groups that one satellite was the first to name are bounded by themselves; i
   expect(await askAll(client, "hub:work", [work("mine")])).toEqual(["ok"]);
 });
 
+/** Works in the group. What it answers, once called, resolves when so many claims have come. */
+async function workIn({ socket }: PlainClient, group: string, count: number): Promise<() => Promise<void>> {
+  let come = 0;
+  const all = new Promise<void>((resolve) => {
+    socket.on("hub:claims", (packet) => {
+      if (packet.group === group) come += packet.claims.length;
+      if (come >= count) resolve();
+    });
+  });
+  const request = { ...work(group), from: "start", capacity: 10, leaseMs: 600_000 };
+  expect(await socket.emitWithAck("hub:work", request)).toMatchObject({ ok: true });
+  return () => all;
+}
+
+it("claims of all groups that one satellite was the first to name are bounded together, over a restart too", async () => {
+  await using hub = await startHub({ contracts, limits: { claimsPerSatellite: 3 } });
+  const come = (id: string) => connect(hub, { ...batched, id });
+  const claimsOf = async ({ socket }: PlainClient) => {
+    const { groups } = (await socket.emitWithAck("hub:groups", {})) as { groups: GroupStatus[] };
+    return Object.fromEntries(groups.map(({ group, waiting, held, dead }) => [group, waiting + held + dead]));
+  };
+  {
+    await using client = await come("h");
+    await using other = await come("other");
+    for (const id of ["a", "b", "c", "d", "e"]) await other.say("said", { id });
+    await (await workIn(client, "one", 3))();
+    await workIn(client, "two", 3);
+    await (await workIn(other, "other", 3))();
+    expect(await claimsOf(client)).toEqual({ one: 3, two: 0, other: 3 });
+  }
+  await hub.stop();
+  await hub.start();
+  await using client = await come("h");
+  await using other = await come("another");
+  const claimed = await workIn(client, "two", 3);
+  await (await workIn(other, "another", 3))();
+  expect(await claimsOf(client)).toEqual({ one: 3, two: 0, other: 3, another: 3 });
+  await client.socket.emitWithAck("hub:forget", { group: "one" });
+  await claimed();
+});
+
 it("a group keeps the name of an event once, however often it was said", async () => {
   await using hub = await startHub({ contracts });
   await using client = await connect(hub, batched);
@@ -131,6 +259,30 @@ it("a group keeps the name of an event once, however often it was said", async (
   expect(await askAll(client, "hub:work", [{ ...work("g"), events }])).toEqual(["ok"]);
   const { groups } = await client.socket.emitWithAck("hub:groups", {});
   expect(groups).toMatchObject([{ events: ["said", "mood"] }]);
+});
+
+it("rooms are looked for in an event once, however often its name was said", async () => {
+  let looks = 0;
+  const whispered = Object.defineProperty({ ...house.events.whispered }, "rooms", {
+    get: () => {
+      looks += 1;
+      return house.events.whispered.rooms;
+    },
+  });
+  await using hub = await startHub({
+    contracts: [{ ...house, events: { ...house.events, whispered } }],
+  });
+  await using client = await connect(hub, batched);
+  const request = { events: times("whispered", 1_000), rooms: ["guest:g"] };
+  for (const [message, more] of [
+    ["hub:listen", {}],
+    ["hub:follow", { as: "f" }],
+    ["hub:work", { group: "g", capacity: 1 }],
+  ] as const) {
+    looks = 0;
+    expect(await askAll(client, message, [{ ...request, ...more }])).toEqual(["ok"]);
+    expect(looks).toBeLessThan(100);
+  }
 });
 
 describe("the name of a room that is asked for is bounded in", () => {
