@@ -313,10 +313,7 @@ export class Followers {
     // Whoever parks what was not delivered could read the log that way.
     if (parked.some(({ offset }) => offset <= after || offset > through)) return;
     // What is parked must be on disk before the cursor moves past it.
-    for (const failure of parked) {
-      if (this.#parkedLength(follower) > this.#limits.parkedBytes) return this.#stop(follower, following);
-      await this.#park(follower, following, failure);
-    }
+    for (const failure of parked) if (!(await this.#park(follower, following, failure))) return;
     this.#happened(follower, following, { kind: "handled", through });
   }
 
@@ -329,30 +326,39 @@ export class Followers {
     const answer = Answer.safeParse(reply);
     if (!answer.success) return;
     const [failure] = answer.data.parked ?? [];
-    if (failure !== undefined) return this.#park(follower, following, { ...failure, offset });
+    if (failure !== undefined) {
+      await this.#park(follower, following, { ...failure, offset });
+      return;
+    }
     this.#keep(follower, offset, undefined);
     await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }]);
   }
 
+  /** Whether there is room for it; where there is not, the follower has ended. */
   async #park(
     follower: Follower,
-    { filter }: Following,
+    following: Following,
     {
       offset,
       attempts,
       error,
     }: { readonly offset: number; readonly attempts: number; readonly error: string },
-  ): Promise<void> {
+  ): Promise<boolean> {
+    if (this.#parkedLength(follower) > this.#limits.parkedBytes) {
+      this.#stop(follower, following);
+      return false;
+    }
     const known = follower.parked.get(offset)?.event;
     const parked: Parked = {
       offset,
       attempts,
       error: error.slice(0, errorLength),
       time: new Date().toISOString(),
-      event: known ?? (await this.#reader.entryAt(offset, filter)) ?? null,
+      event: known ?? (await this.#reader.entryAt(offset, following.filter)) ?? null,
     };
     await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: textOf(parked) }]);
     this.#keep(follower, offset, parked);
+    return true;
   }
 
   #keep(follower: Follower, offset: number, parked: Parked | undefined): void {

@@ -192,7 +192,7 @@ export function createHub({
     if (events.length > 0) turns.passed();
     for (const { followers, groups } of served) {
       followers.grown();
-      groups.grown();
+      groups.look();
     }
   });
   const revocations = new Revocations(log, publisher, new Set(contracts.flatMap(({ roles }) => roles)));

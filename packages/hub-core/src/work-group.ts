@@ -90,6 +90,7 @@ export class WorkGroup {
   readonly together: Together;
   #record: GroupRecord;
   readonly #tools: GroupTools;
+  readonly #onRoom: () => void;
   readonly #claims: Claims;
   readonly #rules: ClaimRules & { attempts: number; backoffMs: number };
   readonly #sockets = new Map<string, HubSocket>();
@@ -114,6 +115,7 @@ export class WorkGroup {
   #hasEnded = false;
   #timer: NodeJS.Timeout | undefined;
 
+  /** `onRoom`: other groups that count together with it may look at more. */
   constructor(
     name: string,
     record: GroupRecord,
@@ -121,12 +123,14 @@ export class WorkGroup {
     claims: readonly ClaimRecord[],
     together: Together,
     tools: GroupTools,
+    onRoom: () => void,
   ) {
     this.name = name;
     this.filter = filter;
     this.together = together;
     this.#record = record;
     this.#tools = tools;
+    this.#onRoom = onRoom;
     const { attempts, backoffMs } = record;
     const { graceMs, groupWaiting: mostWaiting, keyWaiting: mostOfKey, groupDead: mostDead } = tools.limits;
     this.#rules = { attempts, backoffMs, graceMs, mostWaiting, mostOfKey, mostDead, together };
@@ -441,6 +445,7 @@ export class WorkGroup {
     try {
       const receipts = await committed;
       this.#claims.commit(change);
+      if (this.together.count === this.together.most - 1) this.#onRoom();
       this.#ids.delete(offset);
       this.pump();
       return receipts;

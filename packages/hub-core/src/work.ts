@@ -241,8 +241,8 @@ export class WorkGroups {
     return { ok: true };
   }
 
-  /** The log has grown. */
-  grown(): void {
+  /** There may be more to look at: the log has grown, or there is room again. */
+  look(): void {
     for (const group of this.#groups.values()) if (group.claims.wantsMore) group.pump();
   }
 
@@ -284,9 +284,15 @@ export class WorkGroups {
 
   async #make(full: string, record: GroupRecord, filter: Filter): Promise<WorkGroup> {
     await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
-    const group = new WorkGroup(full, record, filter, [], this.#togetherOf(record), this.#tools);
+    const group = this.#groupOf(full, record, filter, []);
     this.#groups.set(full, group);
     return group;
+  }
+
+  #groupOf(full: string, record: GroupRecord, filter: Filter, claims: readonly ClaimRecord[]): WorkGroup {
+    return new WorkGroup(full, record, filter, claims, this.#togetherOf(record), this.#tools, () =>
+      this.look(),
+    );
   }
 
   /** What the claims of the satellite's groups are counted by. */
@@ -330,7 +336,7 @@ export class WorkGroups {
         continue;
       }
       const claims = [...(await this.#log.records(claimRecord(full))).values()].map(claimFrom);
-      const group = new WorkGroup(full, record, filter, claims, this.#togetherOf(record), this.#tools);
+      const group = this.#groupOf(full, record, filter, claims);
       await group.load(claims.filter(({ state }) => state === "held").map(({ offset }) => offset));
       this.#groups.set(full, group);
     }

@@ -1,4 +1,4 @@
-import type { GroupStatus, Meta, Parked } from "@orrery/contracts";
+import type { Claim, GroupStatus, Meta, Parked } from "@orrery/contracts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, refusal } from "./clients.ts";
 import { connect, contracts, host, house } from "./house.ts";
@@ -166,6 +166,24 @@ describe("what is parked", () => {
     }
   });
 
+  it("counts with what is told of it when it was redriven: the follower that tells too much is ended", async () => {
+    await using hub = await startHub({ contracts, limits: { ...noRequestRates, parkedBytes: 2_000 } });
+    await using client = await connect(hub, batched);
+    const handler = { error: "no" };
+    const { parked, hasParked, redrive } = await followAs(client, handler);
+    await speak(hub, 3, "x");
+    expect(await hasParked(3)).toBe(true);
+    handler.error = "\0".repeat(1_000); // as JSON 6,000
+    await redrive(1);
+    const ended = client.next("hub:unfollowed");
+    await client.socket.emitWithAck("hub:redrive", { as: "f", offset: 2 });
+    expect(await ended).toMatchObject({ as: "f", error: { code: "PARKED_TOO_MANY" } });
+    expect((await parked(1)).map(({ offset, error }) => [offset, error])).toEqual([
+      [2, "no"],
+      [3, "no"],
+    ]);
+  });
+
   it("is listed, too, where one of it is longer than a message", async () => {
     await using hub = await startHub({ contracts, limits: { ...noRequestRates, messageBytes: 2_000 } });
     await using client = await connect(hub, batched);
@@ -249,6 +267,20 @@ it("claims of all groups that one satellite was the first to name are bounded to
   await (await workIn(other, "another", 3))();
   expect(await claimsOf(client)).toEqual({ one: 3, two: 0, other: 3, another: 3 });
   await client.socket.emitWithAck("hub:forget", { group: "one" });
+  await claimed();
+});
+
+it("a group that waited for the claims of others to end goes on when they have, though nobody says anything", async () => {
+  await using hub = await startHub({ contracts, limits: { claimsPerSatellite: 3 } });
+  await using client = await connect(hub, batched);
+  const claims: Claim[] = [];
+  client.socket.on("hub:claims", (packet) => claims.push(...packet.claims));
+  for (const id of ["a", "b", "c"]) await client.say("said", { id });
+  await (await workIn(client, "one", 3))();
+  const claimed = await workIn(client, "two", 3);
+  const settles = claims.map(({ offset, token }) => ({ offset, token, outcome: "done" }));
+  expect(settles).toHaveLength(3);
+  await client.socket.emitWithAck("hub:settle", { group: "one", settles });
   await claimed();
 });
 
