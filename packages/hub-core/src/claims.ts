@@ -93,8 +93,8 @@ export const mostExpired = 1_000;
  * Memory and disk. `handOver`, `settle`, `redrive` and `drop` begin something that counts when it is on disk: what they
  * concern is set aside until then, nobody else gets it, it does not expire, and nothing of its key passes it. The caller
  * writes what they return, then says `commitRound` or `commit`, and where the log refused it `abortRound` or `abort`. There is
- * one round of hand-overs at a time, and any number of changes; rounds are written in their order, a change before or after
- * those that follow it. Everything else counts at once, and goes to disk with the next round, before anything
+ * one round of hand-overs at a time, and any number of changes; a round is written before all that was begun after it, a change
+ * before or after that. Everything else counts at once, and goes to disk with the next round, before anything
  * that follows from it: what was looked at or passed over, what has expired, renewed leases. A crash before that only undoes
  * it, and it happens again.
  */

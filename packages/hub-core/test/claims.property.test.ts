@@ -225,9 +225,11 @@ class Surroundings {
     this.writes.push({ round });
   }
 
-  /** The disk writes one of what waits for it, or refuses it. There is one round at most: their order is kept. */
+  /** The disk writes one of what waits for it, or refuses it: no change before a round that was begun before it. */
   write(isKept: boolean, which = 0): void {
-    const [write] = this.writes.splice(which % Math.max(this.writes.length, 1), 1);
+    const rounds = this.writes.findIndex((write) => "round" in write);
+    const writable = rounds === -1 ? this.writes.length : rounds + 1;
+    const [write] = this.writes.splice(which % Math.max(writable, 1), 1);
     if (write === undefined) return;
     if ("round" in write) this.#writeRound(write.round, isKept);
     else this.#writeChange(write.change, isKept);
