@@ -148,7 +148,7 @@ describe("a driver", () => {
     await using observer = observeParcels(hub.url);
     await ask(hub.url, idsOf(1_500));
     {
-      await using first = driver(hub.url);
+      await using first = driver(hub.url, { capacity: 50 });
       await first.lines.seen(/^d1 delivered/, 100);
     }
     expect(observer.keysOf("delivered").length).toBeLessThan(1_500);

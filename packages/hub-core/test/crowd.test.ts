@@ -184,9 +184,10 @@ describe("connections from one address", () => {
 
   it("have one rate together until they have joined, and others theirs", async () => {
     const limits = { bytesPerSecondPerSatellite: 50, bytesAtOnce: 500 };
-    await using hub = await start(limits, { proxies: 1 });
+    await using hub = await start(limits, behindProxy);
     const dialFrom = (address: string) => new RawClient(hub.url, from(address));
-    const join = (client: RawClient, id: string) => client.join("/house", { role: "guest", id, events: [] });
+    const join = async (client: RawClient, id: string) =>
+      client.join("/house", { token: await tokenOf(`guest:${id}`, { contract: "house" }), events: [] });
     const say = (client: RawClient, time = 0) => client.send(`42/house,${time}["said",{"id":"a"}]`);
     await using before = await join(dialFrom("198.51.100.1"), "before");
     await using busy = dialFrom("198.51.100.1");
