@@ -56,7 +56,8 @@ const schema = `
 /** From each version to the next. */
 const upgrades: Readonly<Record<number, string>> = {
   1: `ALTER TABLE events ADD COLUMN cause TEXT; ${causedIndex}`,
-  // A constraint goes with its table only.
+  // A constraint goes with its table only. What was said under a claim counts as its source's: said again after the upgrade, by
+  // the next attempt or since its receipt was lost, it is a second event.
   2: `
     ALTER TABLE events RENAME TO former;
     DROP INDEX latest;

@@ -159,12 +159,21 @@ export class Claims {
     return this.#members.room > this.#queue.ready && !this.#isFull && !this.#behind.isFull;
   }
 
-  /** The place behind which there is use in looking at the log again, for what was passed over; undefined: there is none. */
+  /**
+   * The place behind which there is use in looking at the log again, for what was passed over; undefined: there is none. Not for
+   * a few free places where others come, since a page is read for it.
+   */
   get wantsAgainAfter(): number | undefined {
     if (this.#members.room <= this.#queue.ready || this.#isFull) return undefined;
     const { mostOfKey = defaultMostOfKey } = this.#rules;
+    if (this.#counts.held > 0 && this.#places * 2 < mostOfKey) return undefined;
     const first = this.#behind.first((key) => this.#queue.sizeOf(key) * 2 < mostOfKey);
     return first && first - 1;
+  }
+
+  /** Whether there is use in looking at the log, on or again. */
+  get wantsToLook(): boolean {
+    return this.wantsMore || this.wantsAgainAfter !== undefined;
   }
 
   /** Whether there is something to hand over now. */
@@ -410,10 +419,15 @@ export class Claims {
   }
 
   get #isFull(): boolean {
-    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
-    const together = this.#together;
-    if (together !== undefined && together.count >= together.most) return true;
-    return this.#counts.waiting >= mostWaiting || this.#counts.dead >= mostDead;
+    const { mostDead = defaultMostDead } = this.#rules;
+    return this.#places <= 0 || this.#counts.dead >= mostDead;
+  }
+
+  /** How many more may wait. */
+  get #places(): number {
+    const { mostWaiting = defaultMostWaiting } = this.#rules;
+    const { count, most } = this.#together ?? { count: 0, most: Number.POSITIVE_INFINITY };
+    return Math.min(mostWaiting - this.#counts.waiting, most - count);
   }
 
   #isCrowded(key: string): boolean {

@@ -334,7 +334,7 @@ export class Followers {
     await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }]);
   }
 
-  /** Whether there is room for it; where there is not, the follower has ended. */
+  /** Whether it is parked. Where there is no room for it the follower has ended. */
   async #park(
     follower: Follower,
     following: Following,
@@ -344,6 +344,7 @@ export class Followers {
       error,
     }: { readonly offset: number; readonly attempts: number; readonly error: string },
   ): Promise<boolean> {
+    if (follower.following !== following) return false; // while another one of them was written
     if (this.#parkedLength(follower) > this.#limits.parkedBytes) {
       this.#stop(follower, following);
       return false;

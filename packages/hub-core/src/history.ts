@@ -9,8 +9,8 @@ import type { WorkGroups } from "./work.ts";
 import { type WorkFact, workEventName } from "./work-fact.ts";
 import type { GroupTools } from "./work-group.ts";
 
-/** A `Place` as text: `"<offset>"`, or `"<offset>:<offset of the claim>:<group>"`. */
-const next = /^(\d{1,15})(?::(\d{1,15}):(.{1,300}))?$/;
+/** A `Place` as text: `"<offset>"`, or `"<offset>:<offset of a claim>"`. */
+const next = /^(\d{1,15})(?::(\d{1,15}))?$/;
 const Request = z.strictObject({
   key: z.string().min(1).max(100_000),
   after: z.string().regex(next).optional(),
@@ -26,19 +26,13 @@ const readAtOnce = 50;
 /** How far a history was told: in the log up to `offset`, and of what is not settled up to `open`. */
 interface Place {
   readonly offset: number;
-  readonly open: Open | undefined;
+  readonly open: number;
 }
 
-interface Open {
-  readonly offset: number;
-  /** Its whole name. */
-  readonly group: string;
-}
-
-/** The event at `offset`, or, where there is an `entry`, something that happened to it. Told by then: up to `place`. */
+/** The event at `offset`, or, where there are `entries`, what happened to it. Told by then: up to `place`. */
 interface Told {
   readonly offset: number;
-  readonly entry?: HistoryEntry | undefined;
+  readonly entries?: readonly HistoryEntry[];
   readonly place: Place;
 }
 
@@ -85,15 +79,15 @@ export class History {
     let length = 0;
     for (let first = 0; first < page.length; first += readAtOnce) {
       const some = page.slice(first, first + readAtOnce);
-      const unread = some.filter(({ offset, entry }) => entry === undefined || !mayHear.has(offset));
+      const unread = some.filter(({ offset, entries }) => entries === undefined || !mayHear.has(offset));
       const events = await this.#eventsAt(new Set(unread.map(({ offset }) => offset)), filter);
       for (const [offset, event] of events) mayHear.set(offset, event !== undefined);
-      for (const { place, offset, entry = eventEntry(events.get(offset)) } of some) {
-        if (entry !== undefined && mayHear.get(offset)) {
-          length += JSON.stringify(entry).length + 1;
+      for (const { place, offset, entries: told = entriesOf(events.get(offset)) } of some) {
+        if (mayHear.get(offset)) {
+          length += JSON.stringify(told).length;
           if (entries.length > 0 && length > limits.messageBytes)
             return { ok: true, entries, next: textOf(behind) };
-          entries.push(entry);
+          entries.push(...told);
         }
         behind = place;
       }
@@ -117,15 +111,18 @@ export class History {
       .sort((a, b) => a.at - b.at)
       .map(({ at, ...told }) => ({ ...told, place: { offset: at, open } }));
     const through = inLog.at(-1)?.place.offset ?? after;
-    const unsettled = claims
-      .map(({ name, group, claim }) => ({
-        offset: claim.offset,
-        entry: entryOf(group.group, claim),
-        place: { offset: through, open: { offset: claim.offset, group: name } },
-      }))
-      .filter(({ entry, place }) => entry !== undefined && (!open || compare(place.open, open) > 0))
-      .sort((a, b) => compare(a.place.open, b.place.open));
-    return [...inLog, ...unsettled];
+    const unsettled = new Map<number, HistoryEntry[]>();
+    for (const { group, claim } of claims) {
+      const entries = openEntries(group.group, claim);
+      const others = unsettled.get(claim.offset);
+      if (others === undefined) unsettled.set(claim.offset, entries);
+      else others.push(...entries);
+    }
+    const stillOpen = [...unsettled]
+      .filter(([offset, entries]) => offset > open && entries.length > 0)
+      .sort(([a], [b]) => a - b)
+      .map(([offset, entries]) => ({ offset, entries, place: { offset: through, open: offset } }));
+    return [...inLog, ...stillOpen];
   }
 
   /** Undefined where the filter does not want it, or retention has taken it. */
@@ -140,47 +137,37 @@ export class History {
 }
 
 function placeFrom(text = "0"): Place {
-  const [, offset, claim, group] = next.exec(text) ?? [];
-  return {
-    offset: Number(offset),
-    open: group === undefined ? undefined : { offset: Number(claim), group },
-  };
+  const [, offset, open = "0"] = next.exec(text) ?? [];
+  return { offset: Number(offset), open: Number(open) };
 }
 
-const textOf = ({ offset, open }: Place): string =>
-  open === undefined ? `${offset}` : `${offset}:${open.offset}:${open.group}`;
+const textOf = ({ offset, open }: Place): string => (open === 0 ? `${offset}` : `${offset}:${open}`);
 
-function compare(a: Open, b: Open): number {
-  if (a.offset !== b.offset) return a.offset - b.offset;
-  if (a.group === b.group) return 0;
-  return a.group < b.group ? -1 : 1;
-}
-
-const eventEntry = (event: HeardEntry | undefined): HistoryEntry | undefined =>
-  event && { kind: "event", event };
+const entriesOf = (event: HeardEntry | undefined): readonly HistoryEntry[] =>
+  event === undefined ? [] : [{ kind: "event", event }];
 
 /** `offset` is the event's, `at` the fact's own. */
 function factOf({ offset: at, timeMs, data }: StoredEvent) {
   const fact: WorkFact = JSON.parse(data);
   const { role: _, ...told } = fact;
   const entry: HistoryEntry = { kind: "attempt", time: new Date(timeMs).toISOString(), ...told };
-  return { at, offset: fact.offset, entry };
+  return { at, offset: fact.offset, entries: [entry] };
 }
 
 /** What is dead has its attempts in the log. */
-function entryOf(group: string, claim: ClaimRecord): HistoryEntry | undefined {
+function openEntries(group: string, claim: ClaimRecord): HistoryEntry[] {
   const { offset } = claim;
   switch (claim.state) {
     case "held": {
       const { attempt, by, untilMs } = claim;
       const time = new Date(untilMs).toISOString();
-      return { kind: "attempt", group, offset, attempt, by, time, outcome: "held" };
+      return [{ kind: "attempt", group, offset, attempt, by, time, outcome: "held" }];
     }
     case "waiting":
       return claim.dueMs === 0
-        ? { kind: "waiting", group, offset }
-        : { kind: "waiting", group, offset, dueTime: new Date(claim.dueMs).toISOString() };
+        ? [{ kind: "waiting", group, offset }]
+        : [{ kind: "waiting", group, offset, dueTime: new Date(claim.dueMs).toISOString() }];
     case "dead":
-      return undefined;
+      return [];
   }
 }

@@ -286,8 +286,12 @@ const lazyMs = 1_000;
 const shareEvents = 64;
 const shareBytes = 24_576;
 
+/** Without events it changes a record, which is as much. */
 const weightOf = (events: readonly NewEvent[]): number =>
-  events.reduce((sum, event) => sum + weightOfOne(event), 0);
+  Math.max(
+    1 / shareEvents,
+    events.reduce((sum, event) => sum + weightOfOne(event), 0),
+  );
 
 const weightOfOne = ({ data }: NewEvent): number =>
   Math.max(1 / shareEvents, Buffer.byteLength(data) / shareBytes);

@@ -211,7 +211,7 @@ export class WorkGroup {
   /** Gives a dead event a new life, or forgets it. Whether it was dead. */
   async endDeath(how: "redrive" | "drop", offset: number): Promise<boolean> {
     const event = await this.#eventAt(offset);
-    const change = this.#claims[how](offset);
+    const change = this.#hasEnded ? undefined : this.#claims[how](offset);
     if (change === undefined) return false;
     await this.#write(change, event?.id, []);
     return true;
@@ -253,7 +253,11 @@ export class WorkGroup {
       groupRecord(this.name),
       ...this.#claims.forget().map((offset) => claimRecord(this.name, offset)),
     ];
-    await this.#tools.publisher.record(names.map((name) => ({ name, value: null })));
+    // As rounds are written, so that none that came before it comes behind it.
+    await this.#tools.publisher.commit(
+      [],
+      names.map((name) => ({ name, value: null })),
+    );
   }
 
   async #run(): Promise<void> {
@@ -403,7 +407,7 @@ export class WorkGroup {
       const socket = this.#sockets.get(member);
       if (socket === undefined || isOver(socket)) continue; // gone just now: it comes back by the grace
       if (event === undefined) {
-        await this.#bury(socket, handedOver);
+        this.#bury(socket, handedOver);
         continue;
       }
       this.#ids.set(offset, event.id);
@@ -428,9 +432,13 @@ export class WorkGroup {
   }
 
   /** Retention has taken what was to be worked on, or the contract is another one than it was, and lets the role hear less. */
-  async #bury(socket: HubSocket, { offset, token }: HandOver): Promise<void> {
+  #bury(socket: HubSocket, { offset, token }: HandOver): void {
     const error = "The event is not there any more, or not for this group.";
-    await this.settle(socket, { offset, token, outcome: "dead", error }, []);
+    const change = this.#claims.settle(socket.id, { offset, token, outcome: "dead", error }, Date.now());
+    if (change === undefined) return;
+    this.#write(change, undefined, []).catch((failure) =>
+      this.#tools.logger.error({ err: failure, group: this.name }, "the log failed a group"),
+    );
   }
 
   async #write(change: Change, id: string | undefined, events: readonly NewEvent[], source?: HubSocket) {

@@ -243,7 +243,7 @@ export class WorkGroups {
 
   /** There may be more to look at: the log has grown, or there is room again. */
   look(): void {
-    for (const group of this.#groups.values()) if (group.claims.wantsMore) group.pump();
+    for (const group of this.#groups.values()) if (group.claims.wantsToLook) group.pump();
   }
 
   /** The socket is gone. */
@@ -256,9 +256,9 @@ export class WorkGroups {
   }
 
   /** What groups have not settled of a key. */
-  *ofKey(key: string): Iterable<{ name: string; group: GroupRecord; claim: ClaimRecord }> {
-    for (const { name, record, claims } of this.#groups.values())
-      for (const claim of claims.ofKey(key)) yield { name, group: record, claim };
+  *ofKey(key: string): Iterable<{ readonly group: GroupRecord; readonly claim: ClaimRecord }> {
+    for (const { record, claims } of this.#groups.values())
+      for (const claim of claims.ofKey(key)) yield { group: record, claim };
   }
 
   /** Those that are being made count, too: many may be asked for at once. */
@@ -283,7 +283,7 @@ export class WorkGroups {
   }
 
   async #make(full: string, record: GroupRecord, filter: Filter): Promise<WorkGroup> {
-    await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
+    await this.#tools.publisher.commit([], [{ name: groupRecord(full), value: JSON.stringify(record) }]);
     const group = this.#groupOf(full, record, filter, []);
     this.#groups.set(full, group);
     return group;

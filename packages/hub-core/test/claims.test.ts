@@ -376,6 +376,28 @@ describe("a key of which too many events wait", () => {
     expect([claims.lookedAtAllThrough, claims.look(9, "pickup", "p-1")]).toEqual([8, true]);
   });
 
+  it("is not looked at again for a few free places while others come", () => {
+    const behind = [["p-1", 1]] as const;
+    const { claims, join, handOver, settle } = group(
+      { position: 9, token: 0, records: [], behind },
+      { mostWaiting: 5, mostOfKey: 4 },
+    );
+    join("d1", 10);
+    const looked = [10, 11, 12, 13].map((offset) => claims.look(offset, "pickup", "p-2"));
+    expect(looked).toEqual([true, true, true, true]);
+    const claim = first(handOver(0)); // three wait
+    expect([claims.wantsAgainAfter, claims.look(14, "pickup", "p-3")]).toEqual([0, true]);
+    expect([claims.wantsAgainAfter, claims.wantsToLook]).toEqual([undefined, true]);
+    claims.look(15, "pickup", "p-4");
+    const others = handOver(0);
+    expect(offsets(others)).toEqual([14, 15]);
+    expect(claims.wantsAgainAfter).toBe(0);
+    claims.look(16, "pickup", "p-3");
+    expect(claims.wantsAgainAfter).toBeUndefined();
+    for (const one of [claim, ...others]) settle(one, "dead", 0);
+    expect(claims.wantsAgainAfter).toBe(0); // nothing else will make room
+  });
+
   it("is looked at again only from where it was passed over, also where others are so since before", () => {
     const behind = [
       ["p-1", 2],

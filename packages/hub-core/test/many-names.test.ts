@@ -1,6 +1,7 @@
 import type { Claim, GroupStatus, Meta, Parked } from "@orrery/contracts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, refusal } from "./clients.ts";
+import { startGated } from "./gated.ts";
 import { connect, contracts, host, house } from "./house.ts";
 
 const batched = { ...host, protocol: 1 };
@@ -184,6 +185,36 @@ describe("what is parked", () => {
     ]);
   });
 
+  it("ends nobody who has taken the name over while it was written", async () => {
+    await using hub = await startGated({ parkedBytes: 1 });
+    await using older = await connect(hub, batched);
+    await using newer = await connect(hub, batched);
+    const delivered = new Promise<(answer: object) => void>((resolve) =>
+      older.socket.on("hub:deliver", (_, answer) => resolve(answer)),
+    );
+    await speak(hub, 2, "x");
+    await older.socket.emitWithAck("hub:follow", { ...follow("f"), from: "start" });
+    const answer = await delivered;
+    hub.writing.shut();
+    const parked = [1, 2].map((offset) => ({ offset, attempts: 1, error: "no" }));
+    answer({ parked }); // the second is one too many
+    await older.say("waved", { id: "marker" });
+    let isEnded = false;
+    newer.socket.on("hub:unfollowed", () => {
+      isEnded = true;
+    });
+    const heard: number[] = [];
+    newer.socket.on("hub:deliver", ({ events }, answer) => {
+      heard.push(...events.map(([, , { offset }]: [string, unknown, { offset: number }]) => offset));
+      answer({});
+    });
+    expect(await newer.socket.emitWithAck("hub:follow", follow("f"))).toMatchObject({ ok: true });
+    hub.writing.open();
+    await speak(hub, 1, "x");
+    while (!heard.includes(3)) await newer.next("hub:deliver");
+    expect(isEnded).toBe(false);
+  });
+
   it("is listed, too, where one of it is longer than a message", async () => {
     await using hub = await startHub({ contracts, limits: { ...noRequestRates, messageBytes: 2_000 } });
     await using client = await connect(hub, batched);
@@ -282,6 +313,37 @@ it("a group that waited for the claims of others to end goes on when they have, 
   expect(settles).toHaveLength(3);
   await client.socket.emitWithAck("hub:settle", { group: "one", settles });
   await claimed();
+});
+
+it("a group that waited for them goes on with a key that was passed over, too", async () => {
+  await using hub = await startHub({ contracts, limits: { claimsPerSatellite: 2, keyWaiting: 1 } });
+  await using client = await connect(hub, batched);
+  const { socket } = client;
+  const claims: Claim[] = [];
+  socket.on("hub:claims", (packet) => claims.push(...packet.claims));
+  const settleAll = async (group: string) => {
+    const settles = claims.splice(0).map(({ offset, token }) => ({ offset, token, outcome: "done" }));
+    expect((await socket.emitWithAck("hub:settle", { group, settles })).ok).toBe(true);
+  };
+  const join = async (group: string, event: string, capacity: number) =>
+    socket.emitWithAck("hub:work", { ...work(group), events: [event], capacity });
+  await join("passing", "said", 10);
+  await join("full", "mood", 10);
+  const claimed = client.next("hub:claims");
+  const long = { id: "k".repeat(10_000) }; // so long that no other key may be behind beside it
+  await socket.emitWithAck("hub:emit", [
+    ["said", long],
+    ["said", long],
+  ]);
+  await claimed;
+  await join("passing", "said", 0);
+  await settleAll("passing");
+  for (const who of ["a", "b"]) await client.say("mood", { who, mood: "good" });
+  while (claims.length < 2) await client.next("hub:claims");
+  await join("passing", "said", 10);
+  const again = client.next("hub:claims");
+  await settleAll("full");
+  expect(await again).toMatchObject({ group: "passing", claims: [{ offset: 2 }] });
 });
 
 it("a group keeps the name of an event once, however often it was said", async () => {

@@ -1,25 +1,10 @@
 import type { Accepted, Claim, Receipt, SettledReply } from "@orrery/contracts";
-import { startHub, type TestHub } from "../src/testing.ts";
+import type { TestHub } from "../src/testing.ts";
 import { type PlainClient, refusal } from "./clients.ts";
-import { connect, contracts, host } from "./house.ts";
+import { startGated } from "./gated.ts";
+import { connect, host } from "./house.ts";
 
-/** A hub whose log writes nothing while it is shut. */
-async function startGated(limits: object = {}) {
-  const hub = await startHub({ contracts, limits });
-  const append = hub.log.append.bind(hub.log);
-  let gate: Promise<void> | undefined;
-  let open: () => void = () => undefined;
-  hub.log.append = async (...batch) => {
-    await gate;
-    return append(...batch);
-  };
-  const shut = () => {
-    gate = new Promise<void>((resolve) => {
-      open = resolve;
-    });
-  };
-  return Object.assign(hub, { shut, open: () => open() });
-}
+const work = { group: "g", events: ["said"] };
 
 /** Works on so many events, which were said for it. */
 async function atWork(hub: TestHub, count: number) {
@@ -30,7 +15,7 @@ async function atWork(hub: TestHub, count: number) {
     claims.push(...packet.claims);
     wake();
   });
-  await worker.socket.emitWithAck("hub:work", { group: "g", events: ["said"], capacity: count });
+  await worker.socket.emitWithAck("hub:work", { ...work, capacity: count });
   const entries = Array.from({ length: count }, (_, n) => ["said", { id: `${n}` }]);
   await worker.socket.emitWithAck("hub:emit", entries);
   while (claims.length < count) await new Promise<void>((resolve) => (wake = resolve));
@@ -53,12 +38,12 @@ it("nobody's event waits behind all that another connection settles: that has it
   const { worker, claims } = await atWork(hub, 150);
   await using _worker = worker;
   await using little = await connect(hub, { role: "guest", id: "little", protocol: 1 });
-  hub.shut();
+  hub.writing.shut();
   const settled = settle(worker, claims, { events: moods(1) });
   await marker(worker);
   const one = little.say("said", { id: "one" });
   await marker(little);
-  hub.open();
+  hub.writing.open();
   // Of each settle there are two: what it says, and the attempt in the history of its key.
   expect(((await one) as unknown as Accepted).offset).toBeLessThan(150 + 150);
   const { replies }: { replies: SettledReply[] } = await settled;
@@ -71,7 +56,7 @@ it("what is settled while too much waits for the disk is refused for now, and th
   await using hub = await startGated({ queueBytes: 200 });
   const { worker, claims } = await atWork(hub, 1);
   await using _worker = worker;
-  hub.shut();
+  hub.writing.shut();
   const said: Promise<Receipt>[] = [];
   let isBusy = false;
   while (!isBusy) {
@@ -81,7 +66,7 @@ it("what is settled while too much waits for the disk is refused for now, and th
   }
   const { replies } = await settle(worker, claims, { events: moods(1) });
   expect(replies).toEqual([refusal("HUB_BUSY")]);
-  hub.open();
+  hub.writing.open();
   await Promise.all(said);
   expect(await settle(worker, claims, { events: moods(1) })).toMatchObject({ replies: [{ ok: true }] });
 });
@@ -102,13 +87,115 @@ it("a group that is forgotten while settles wait for the disk leaves nothing beh
   await using hub = await startGated();
   const { worker, claims } = await atWork(hub, 150);
   await using _worker = worker;
-  hub.shut();
+  hub.writing.shut();
   const settled = settle(worker, claims, { outcome: "retry" });
   await marker(worker);
   const forgotten = worker.socket.emitWithAck("hub:forget", { group: "g" });
   await marker(worker);
-  hub.open();
+  hub.writing.open();
   expect((await settled).replies).toEqual(Array(150).fill(expect.objectContaining({ ok: true })));
   expect(await forgotten).toEqual({ ok: true });
   expect([...(await hub.log.records("")).keys()]).toEqual([]);
+});
+
+it("a group that is forgotten while a round of it waits for the disk leaves nothing behind", async () => {
+  await using hub = await startGated();
+  const { worker } = await atWork(hub, 1);
+  await using _worker = worker;
+  const { socket } = worker;
+  const held = async () => (await socket.emitWithAck("hub:groups", {})).groups[0].held;
+  await worker.say("said", { id: "more" });
+  hub.writing.shut();
+  const other = worker.say("mood", { who: "w", mood: "busy" });
+  await marker(worker); // the log is at it
+  await socket.emitWithAck("hub:work", { ...work, capacity: 2 });
+  while ((await held()) < 2);
+  const forgotten = socket.emitWithAck("hub:forget", { group: "g" });
+  await marker(worker);
+  hub.writing.open();
+  expect([await forgotten, await other]).toMatchObject([{ ok: true }, { ok: true }]);
+  expect([...(await hub.log.records("")).keys()]).toEqual([]);
+});
+
+it("a dead event that is redriven while its group is forgotten is neither", async () => {
+  await using hub = await startGated();
+  const { worker, claims } = await atWork(hub, 1);
+  await using _worker = worker;
+  await settle(worker, claims, { outcome: "dead" });
+  hub.reading.shut();
+  const redriven = worker.socket.emitWithAck("hub:redrive", { group: "g", offset: claims[0]?.offset });
+  await marker(worker);
+  expect(await worker.socket.emitWithAck("hub:forget", { group: "g" })).toEqual({ ok: true });
+  hub.reading.open();
+  expect(await redriven).toEqual(refusal("NOT_DEAD"));
+  expect([...(await hub.log.records("")).keys()]).toEqual([]);
+});
+
+it("a settle of which nothing comes does not overtake what its connection has said before", async () => {
+  await using hub = await startGated();
+  await using worker = await connect(hub, { ...host, protocol: 1 });
+  const claimed = worker.next("hub:claims");
+  await worker.socket.emitWithAck("hub:work", { group: "g", events: ["free"], capacity: 1 });
+  await worker.say("free", { value: "an event without a key, whose attempts nobody is told of" });
+  const { claims } = (await claimed) as { claims: readonly [Claim] };
+  const [{ offset, token }] = claims;
+  const before = hub.commits.length;
+  const claim = { group: "g", offset, token };
+  const entries = Array.from({ length: 100 }, (_, n) => ["said", { id: `${n}` }, { claim }]);
+  const said = worker.socket.emitWithAck("hub:emit", entries);
+  expect(await settle(worker, claims, {})).toMatchObject({ replies: [{ ok: true }] });
+  await said;
+  const commits = hub.commits.slice(before);
+  const settled = commits.findIndex(({ wholes }) =>
+    wholes.some(({ records }) => records.some(({ value }) => value === null)),
+  );
+  const saidBy = commits.slice(0, settled + 1).flatMap(({ events }) => events);
+  expect(saidBy.filter(({ event }) => event === "said")).toHaveLength(100);
+});
+
+it("an event that is gone keeps no other claims of its round from their members, however busy the disk is", async () => {
+  const requests = {
+    requestsPerSecond: 100_000,
+    requestsAtOnce: 100_000,
+    requestsPerSecondPerSatellite: 100_000,
+  };
+  await using hub = await startGated({ queueBytes: 200, graceMs: 1, ...requests });
+  const group = { group: "g", events: ["said", "mood"], backoffMs: 0 };
+  await using asker = await connect(hub, { ...host, id: "asker", protocol: 1 });
+  const held = async (): Promise<number> => (await asker.socket.emitWithAck("hub:groups", {})).groups[0].held;
+  {
+    await using worker = await connect(hub, { ...host, protocol: 1 });
+    await worker.socket.emitWithAck("hub:work", { ...group, capacity: 2 });
+    await worker.say("mood", { who: "w", mood: "good" });
+    while ((await held()) < 1);
+    await worker.say("mood", { who: "w", mood: "better" }); // in its place
+    await worker.say("said", { id: "a" });
+    while ((await held()) < 2);
+  }
+  while ((await held()) > 0); // they wait
+  await using worker = await connect(hub, { ...host, protocol: 1 });
+  await using other = await connect(hub, { role: "guest", id: "other", protocol: 1 });
+  const offsets: number[] = [];
+  const claimed = new Promise<void>((resolve) => {
+    worker.socket.on("hub:claims", ({ claims }: { claims: readonly Claim[] }) => {
+      offsets.push(...claims.map(({ offset }) => offset));
+      if (offsets.includes(3)) resolve();
+    });
+  });
+  hub.reading.shut();
+  await worker.socket.emitWithAck("hub:work", { ...group, capacity: 10 });
+  while ((await held()) < 2);
+  hub.writing.shut();
+  const said: Promise<Receipt>[] = [];
+  let isBusy = false;
+  while (!isBusy) {
+    said.push(other.say("said", { id: "x".repeat(100) }));
+    void said.at(-1)?.then(({ ok }) => (isBusy = !ok));
+    await marker(other);
+  }
+  hub.reading.open();
+  await claimed;
+  expect(offsets).not.toContain(1);
+  hub.writing.open();
+  await Promise.all(said);
 });

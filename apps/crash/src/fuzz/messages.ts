@@ -77,7 +77,7 @@ export const messages: {
   }),
   "hub:history": (chance) => ({
     key: keyOf(chance),
-    ...(chance.oneIn(3) && { after: chance.pick(["0", "7", "7:3:parcels/driver/drivers"]) }),
+    ...(chance.oneIn(3) && { after: chance.pick(["0", "7", "7:3"]) }),
   }),
   "hub:ask": (chance, speaker) => ({
     event: chance.pick(events),
