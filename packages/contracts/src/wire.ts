@@ -9,7 +9,10 @@ export const protocolVersion = 1;
 
 /** What the hub knows of an event; names after CloudEvents 1.0. */
 export interface Meta {
-  /** Given by the one who said it, or by the hub. Unique for as long as the event is kept. */
+  /**
+   * Given by the one who said it, or by the hub. For as long as the event is kept, unique among what its `source` says or, where it
+   * was said under a claim, among what comes of that event.
+   */
   readonly id: string;
   /** Who said it: `vendor:acme`. */
   readonly source: string;
@@ -31,7 +34,7 @@ export interface Meta {
 export type Cursor = `${string}:${number}`;
 
 export interface EmitOptions {
-  /** 1 to 128 visible ASCII characters. A repeat of the same event with the same id happens once. */
+  /** 1 to 128 visible ASCII characters, the satellite's own. A repeat of the same event with the same id happens once. */
   readonly id?: string;
 }
 
