@@ -156,17 +156,13 @@ export class Claims {
 
   /** Whether there is use in looking at more of the log: members have room for more than there is. */
   get wantsMore(): boolean {
-    return this.#members.room > this.#queue.ready && !this.#isFull && !this.#behind.isFull;
+    return this.#hasRoom && !this.#behind.isFull;
   }
 
-  /**
-   * The place behind which there is use in looking at the log again, for what was passed over; undefined: there is none. Not for
-   * a few free places where others come, since a page is read for it.
-   */
+  /** The place behind which there is use in looking at the log again, for what was passed over; undefined: there is none. */
   get wantsAgainAfter(): number | undefined {
-    if (this.#members.room <= this.#queue.ready || this.#isFull) return undefined;
+    if (!this.#hasRoom) return undefined;
     const { mostOfKey = defaultMostOfKey } = this.#rules;
-    if (this.#counts.held > 0 && this.#places * 2 < mostOfKey) return undefined;
     const first = this.#behind.first((key) => this.#queue.sizeOf(key) * 2 < mostOfKey);
     return first && first - 1;
   }
@@ -395,12 +391,15 @@ export class Claims {
     return changes;
   }
 
-  /** Nothing counts from now on, whatever is on its way to disk. Answers the offsets of what was not settled. */
-  forget(): readonly number[] {
-    const offsets = [...this.#entries.keys()];
-    this.#countTogether(-offsets.length);
+  /** Of what is not settled. */
+  get offsets(): Iterable<number> {
+    return this.#entries.keys();
+  }
+
+  /** Nothing counts from now on, whatever is on its way to disk. */
+  forget(): void {
+    this.#countTogether(-this.#entries.size);
     this.#together = undefined;
-    return offsets;
   }
 
   /** The first so many after an offset, in the order of the log. */
@@ -418,16 +417,16 @@ export class Claims {
     return offsets.sort((a, b) => a - b).map((offset) => (this.#entries.get(offset) as Entry).record);
   }
 
-  get #isFull(): boolean {
-    const { mostDead = defaultMostDead } = this.#rules;
-    return this.#places <= 0 || this.#counts.dead >= mostDead;
+  /** Members for more than is ready, and the group for more that waits. */
+  get #hasRoom(): boolean {
+    return this.#members.room > this.#queue.ready && !this.#isFull;
   }
 
-  /** How many more may wait. */
-  get #places(): number {
-    const { mostWaiting = defaultMostWaiting } = this.#rules;
-    const { count, most } = this.#together ?? { count: 0, most: Number.POSITIVE_INFINITY };
-    return Math.min(mostWaiting - this.#counts.waiting, most - count);
+  get #isFull(): boolean {
+    const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
+    const together = this.#together;
+    if (together !== undefined && together.count >= together.most) return true;
+    return this.#counts.waiting >= mostWaiting || this.#counts.dead >= mostDead;
   }
 
   #isCrowded(key: string): boolean {

@@ -344,21 +344,28 @@ export class Followers {
       error,
     }: { readonly offset: number; readonly attempts: number; readonly error: string },
   ): Promise<boolean> {
-    if (follower.following !== following) return false; // while another one of them was written
+    const known = follower.parked.get(offset)?.event;
+    const event = known ?? (await this.#reader.entryAt(offset, following.filter)) ?? null;
+    if (follower.following !== following) return false; // meanwhile, or while another one was written
     if (this.#parkedLength(follower) > this.#limits.parkedBytes) {
       this.#stop(follower, following);
       return false;
     }
-    const known = follower.parked.get(offset)?.event;
     const parked: Parked = {
       offset,
       attempts,
       error: error.slice(0, errorLength),
       time: new Date().toISOString(),
-      event: known ?? (await this.#reader.entryAt(offset, following.filter)) ?? null,
+      event,
     };
-    await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: textOf(parked) }]);
-    this.#keep(follower, offset, parked);
+    const before = follower.parked.get(offset);
+    this.#keep(follower, offset, parked); // so that who forgets the name removes it from the disk, too
+    try {
+      await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: textOf(parked) }]);
+    } catch (failure) {
+      this.#keep(follower, offset, before);
+      throw failure;
+    }
     return true;
   }
 

@@ -85,16 +85,10 @@ export class Publisher {
     });
   }
 
-  /** Changes records in the next commit. Resolves when they are on disk; rejects where the log refuses. */
-  record(records: readonly RecordChange[]): Promise<void> {
+  /** Changes records, in the order of commits. Resolves when they are on disk; rejects where the log refuses. */
+  async record(records: readonly RecordChange[]): Promise<void> {
     for (const { name } of records) this.#lazyRecords.delete(name);
-    return new Promise((resolve, reject) => {
-      const answer = (_receipts: readonly Receipt[], error?: unknown) => {
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      this.#push({ events: [], records, isWhole: false, connection: undefined, share: undefined, answer });
-    });
+    await this.commit([], records);
   }
 
   /**
@@ -194,18 +188,16 @@ export class Publisher {
     while (this.#queue.length > 0) {
       const waiting = this.#nextBatch();
       const batch: NewEvent[] = [];
-      const records = [...this.#lazyRecords].map(([name, value]) => ({ name, value }));
-      const lazy = [...records];
+      const lazy = [...this.#lazyRecords].map(([name, value]) => ({ name, value }));
       const wholes: Whole[] = [];
       for (const { events, records: changes, isWhole } of waiting) {
         if (isWhole) wholes.push({ first: batch.length, count: events.length, records: changes });
-        else records.push(...changes);
         batch.push(...events);
       }
       this.#lazyRecords.clear();
       this.#queuedBytes -= bytesOf(batch);
       try {
-        this.#committed(waiting, batch, await this.#log.append(batch, records, wholes));
+        this.#committed(waiting, batch, await this.#log.append(batch, lazy, wholes));
         // What follows from a settle, above all the next hand-over, belongs to the next commit.
         if (wholes.length > 0) await nextTurn();
       } catch (error) {

@@ -100,19 +100,24 @@ export class WorkGroup {
   readonly #ids = new Map<number, string>();
   /** Of the page that was read last, what was not looked at yet. */
   #page: { readonly texts: readonly string[]; readonly through: number; next: number } | undefined;
+  /** The page that was looked at again last. */
+  #again:
+    | { readonly after: number; readonly through: number; readonly seen: readonly (Seen & Fresh)[] }
+    | undefined;
   /** What was looked at and is not handed over yet; others are read again. */
   readonly #fresh = new Map<number, Fresh>();
   #freshLength = 0;
   /** What was settled just now, by its token. */
   #settled = new Map<number, Settled>();
   #settledBefore: ReadonlyMap<number, Settled> = new Map();
-  /** What is settled, redriven or dropped and not on disk yet: each has its share of a commit, and rounds may come before it. */
+  /** What is settled, redriven or dropped and not on disk yet. What members settle has its share of a commit: rounds may overtake it. */
   readonly #writes = new Set<Promise<unknown>>();
   /** What is to be told of, with the next round. */
   #facts: NewEvent[] = [];
   #isRunning = false;
   #isDue = false;
   #hasEnded = false;
+  #forgetting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** `onRoom`: other groups that count together with it may look at more. */
@@ -242,22 +247,30 @@ export class WorkGroup {
     await Promise.allSettled(this.#writes);
   }
 
-  /** It has ended. Tells its members, and removes all that is kept of it. */
-  async forget(): Promise<void> {
+  /** Ends it, removes all that is kept of it, and tells its members. Rejects where the log refuses: then it goes on. */
+  forget(): Promise<void> {
+    this.#forgetting ??= this.#forget().finally(() => (this.#forgetting = undefined));
+    return this.#forgetting;
+  }
+
+  async #forget(): Promise<void> {
+    await this.end();
+    const claims = Array.from(this.#claims.offsets, (offset) => claimRecord(this.name, offset));
+    const gone = [groupRecord(this.name), ...claims].map((name) => ({ name, value: null }));
+    try {
+      await this.#tools.publisher.record(gone);
+    } catch (error) {
+      this.#hasEnded = false;
+      this.pump();
+      throw error;
+    }
+    this.#claims.forget();
+    this.#onRoom();
     const { group } = this.#record;
     for (const socket of this.#sockets.values()) {
       socket.emit("hub:unworked", { group, error: errorBody("GROUP_UNKNOWN") });
     }
     this.#sockets.clear();
-    const names = [
-      groupRecord(this.name),
-      ...this.#claims.forget().map((offset) => claimRecord(this.name, offset)),
-    ];
-    // As rounds are written, so that none that came before it comes behind it.
-    await this.#tools.publisher.commit(
-      [],
-      names.map((name) => ({ name, value: null })),
-    );
   }
 
   async #run(): Promise<void> {
@@ -304,11 +317,23 @@ export class WorkGroup {
 
   async #lookAgain(): Promise<boolean> {
     const after = this.#claims.wantsAgainAfter;
-    if (after === undefined) return false;
-    const { texts, through } = await this.#read(after);
-    const found = this.#claims.lookAgain(after, through, texts.map(seenOf));
-    for (const seen of found) this.#keepFresh(seen);
+    if (after === undefined) {
+      if (this.#claims.lookedAtAllThrough === this.#claims.position) this.#again = undefined;
+      return false;
+    }
+    const { seen, through } = await this.#pageAgain(after);
+    const behind = seen.filter(({ offset }) => offset > after);
+    for (const found of this.#claims.lookAgain(after, through, behind)) this.#keepFresh(found);
     return true;
+  }
+
+  /** Where there is little room it is looked at for one event after the other. */
+  async #pageAgain(after: number) {
+    if (this.#again === undefined || after < this.#again.after || after >= this.#again.through) {
+      const { texts, through } = await this.#read(after);
+      this.#again = { after, through, seen: texts.map(seenOf) };
+    }
+    return this.#again;
   }
 
   async #lookOn(): Promise<boolean> {

@@ -225,7 +225,8 @@ export class WorkGroups {
     if (!request.success) return refused("MESSAGE_INVALID", request.error);
     const group = await this.#find(socket, request.data.group);
     if (group === undefined) return refused("GROUP_UNKNOWN");
-    return (await group.endDeath(how, request.data.offset)) ? { ok: true } : refused("NOT_DEAD");
+    if (await group.endDeath(how, request.data.offset)) return { ok: true };
+    return refused(this.#tools.isClosing() ? "HUB_CLOSING" : "NOT_DEAD");
   }
 
   /** For `hub:forget` of a group. */
@@ -234,10 +235,8 @@ export class WorkGroups {
     if (!request.success) return refused("MESSAGE_INVALID", request.error);
     const group = await this.#find(socket, request.data.group);
     if (group === undefined) return refused("GROUP_UNKNOWN");
-    await group.end();
-    if (this.#groups.get(group.name) !== group) return refused("GROUP_UNKNOWN"); // somebody else was sooner
-    this.#groups.delete(group.name);
     await group.forget();
+    if (this.#groups.get(group.name) === group) this.#groups.delete(group.name);
     return { ok: true };
   }
 
@@ -283,7 +282,7 @@ export class WorkGroups {
   }
 
   async #make(full: string, record: GroupRecord, filter: Filter): Promise<WorkGroup> {
-    await this.#tools.publisher.commit([], [{ name: groupRecord(full), value: JSON.stringify(record) }]);
+    await this.#tools.publisher.record([{ name: groupRecord(full), value: JSON.stringify(record) }]);
     const group = this.#groupOf(full, record, filter, []);
     this.#groups.set(full, group);
     return group;

@@ -53,6 +53,25 @@ describe("a log that fails", () => {
     expect(await work()).toMatchObject({ ok: true });
   });
 
+  it("when a group is to be forgotten leaves it as it was, and it goes on", async () => {
+    await using at = await startFailing();
+    await using hub = open(at.log);
+    const url = await hub.listen({ port: 0 });
+    await using host = await satellite(url, "host", "h");
+    const work = { group: "g", events: ["said"], capacity: 1 };
+    expect(await host.socket.emitWithAck("hub:work", work)).toMatchObject({ ok: true });
+    at.failing.add("append");
+    const forget = () => host.socket.emitWithAck("hub:forget", { group: "g" });
+    expect(await forget()).toEqual(refusal("LOG_FAILED"));
+    at.failing.clear();
+    const claimed = host.next("hub:claims");
+    await host.say("said", { id: "a" });
+    expect(await claimed).toMatchObject({ group: "g", claims: [{ offset: 1 }] });
+    expect(await Promise.all([forget(), forget()])).toEqual([{ ok: true }, { ok: true }]);
+    expect(await forget()).toEqual(refusal("GROUP_UNKNOWN"));
+    expect([...(await at.log.records("")).keys()]).toEqual([]);
+  });
+
   it("when a redriven event was handled ends that following for now, and nothing else", async () => {
     await using at = await startFailing();
     await using hub = open(at.log);

@@ -215,6 +215,30 @@ describe("what is parked", () => {
     expect(isEnded).toBe(false);
   });
 
+  it.each(["reading", "writing"] as const)(
+    "leaves nothing behind where its name is forgotten while the log is %s it",
+    async (gate) => {
+      await using hub = await startGated();
+      await using client = await connect(hub, batched);
+      const { socket } = client;
+      const delivered = new Promise<(answer: object) => void>((resolve) =>
+        socket.on("hub:deliver", (_, answer) => resolve(answer)),
+      );
+      await speak(hub, 1, "x");
+      await socket.emitWithAck("hub:follow", { ...follow("f"), from: "start" });
+      const answer = await delivered;
+      hub[gate].shut();
+      answer({ parked: [{ offset: 1, attempts: 1, error: "no" }] });
+      await client.say("waved", { id: "marker" });
+      const forgotten = socket.emitWithAck("hub:forget", { as: "f" });
+      await client.say("waved", { id: "marker" });
+      hub[gate].open();
+      expect(await forgotten).toEqual({ ok: true });
+      expect(await socket.emitWithAck("hub:follow", follow("f"))).toMatchObject({ ok: true }); // it is written in its order
+      expect([...(await hub.log.records("parked/")).keys()]).toEqual([]);
+    },
+  );
+
   it("is listed, too, where one of it is longer than a message", async () => {
     await using hub = await startHub({ contracts, limits: { ...noRequestRates, messageBytes: 2_000 } });
     await using client = await connect(hub, batched);

@@ -199,3 +199,21 @@ it("an event that is gone keeps no other claims of its round from their members,
   hub.writing.open();
   await Promise.all(said);
 });
+
+it("a dead event that is redriven while the hub closes is so later", async () => {
+  await using hub = await startGated();
+  const { worker, claims } = await atWork(hub, 1);
+  await using _worker = worker;
+  await settle(worker, claims, { outcome: "dead" });
+  hub.writing.shut();
+  const said = worker.say("mood", { who: "w", mood: "busy" });
+  await marker(worker);
+  hub.reading.shut();
+  const redriven = worker.socket.emitWithAck("hub:redrive", { group: "g", offset: claims[0]?.offset });
+  await marker(worker);
+  const stopping = hub.stop(); // what was said has to be written before
+  hub.reading.open();
+  expect(await redriven).toEqual(refusal("HUB_CLOSING"));
+  hub.writing.open();
+  await Promise.all([said, stopping]);
+});

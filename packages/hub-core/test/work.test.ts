@@ -242,6 +242,33 @@ describe("a key with more events than may wait in a group", () => {
     expect(await one.group()).toMatchObject({ waiting: 0, held: 0 });
   });
 
+  it("is not read again for each of its events, where others leave little room", async () => {
+    const rates = {
+      requestsPerSecond: 100_000,
+      requestsAtOnce: 100_000,
+      requestsPerSecondPerSatellite: 100_000,
+    };
+    await using hub = await start({ limits: { groupWaiting: 20, keyWaiting: 12, ...rates } });
+    const others = (key: string, count: number) => Array.from({ length: count }, () => key);
+    await sayMany(hub, [...hot(40), ...others("b", 11), ...others("c", 11)]);
+    await hub.stop();
+    await hub.start(); // nothing of it is in memory
+    const { log } = hub;
+    const readTexts = log.readTexts.bind(log);
+    let pages = 0;
+    log.readTexts = (request) => {
+      if (request.runLength !== undefined) pages += 1;
+      return readTexts(request);
+    };
+    await using one = await worker(hub, "one", { capacity: 5 });
+    let claim = await one.claimOf(1);
+    for (let settled = 1; settled < 40; settled += 1) {
+      await one.settle(claim);
+      claim = await one.claimOf(settled + 1);
+    }
+    expect(pages).toBeLessThan(8);
+  });
+
   it("does not keep others waiting that are pages behind it, and is then found pages further on", async () => {
     await using hub = await start({ limits: { keyWaiting: 1 } });
     await sayMany(hub, ["hot", "first", ...hot(2_100), "second"]);
