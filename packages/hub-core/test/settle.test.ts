@@ -30,6 +30,18 @@ const settle = ({ socket }: PlainClient, claims: readonly Claim[], more: object)
 /** What is not kept is answered at once: the hub has all that was said before it. */
 const marker = (client: PlainClient) => client.say("waved", { id: "marker" });
 
+/** Nothing is written meanwhile. Answers what will be, and the last one, which is refused. */
+async function sayUntilBusy(client: PlainClient): Promise<Promise<Receipt>[]> {
+  const said: Promise<Receipt>[] = [];
+  let isBusy = false;
+  while (!isBusy) {
+    said.push(client.say("said", { id: "x".repeat(100) }));
+    void said.at(-1)?.then(({ ok }) => (isBusy = !ok));
+    await marker(client);
+  }
+  return said;
+}
+
 const moods = (count: number) =>
   Array.from({ length: count }, (_, n) => ["mood", { who: `${n}`, mood: "good" }]);
 
@@ -57,13 +69,7 @@ it("what is settled while too much waits for the disk is refused for now, and th
   const { worker, claims } = await atWork(hub, 1);
   await using _worker = worker;
   hub.writing.shut();
-  const said: Promise<Receipt>[] = [];
-  let isBusy = false;
-  while (!isBusy) {
-    said.push(worker.say("said", { id: "x".repeat(100) }));
-    void said.at(-1)?.then(({ ok }) => (isBusy = !ok));
-    await marker(worker);
-  }
+  const said = await sayUntilBusy(worker);
   const { replies } = await settle(worker, claims, { events: moods(1) });
   expect(replies).toEqual([refusal("HUB_BUSY")]);
   hub.writing.open();
@@ -186,13 +192,7 @@ it("an event that is gone keeps no other claims of its round from their members,
   await worker.socket.emitWithAck("hub:work", { ...group, capacity: 10 });
   while ((await held()) < 2);
   hub.writing.shut();
-  const said: Promise<Receipt>[] = [];
-  let isBusy = false;
-  while (!isBusy) {
-    said.push(other.say("said", { id: "x".repeat(100) }));
-    void said.at(-1)?.then(({ ok }) => (isBusy = !ok));
-    await marker(other);
-  }
+  const said = await sayUntilBusy(other);
   hub.reading.open();
   await claimed;
   expect(offsets).not.toContain(1);
