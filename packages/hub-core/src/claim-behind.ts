@@ -1,11 +1,6 @@
 /** A key, and the offset from which on its events were not looked at. */
 export type LeftBehind = readonly [key: string, offset: number];
 
-/** Keys that may be behind before no more of the log is looked at: every round writes them. */
-export const mostBehind = 100;
-/** The same of their characters, since a key may be as long as an event. */
-const mostBehindLength = 10_000;
-
 /** An event that was read again. */
 interface Again {
   readonly offset: number;
@@ -25,8 +20,14 @@ export class Behind {
     this.#length = [...this.#from.keys()].reduce((sum, { length }) => sum + length, 0);
   }
 
-  get isFull(): boolean {
-    return this.#from.size >= mostBehind || this.#length >= mostBehindLength;
+  /** How many keys. */
+  get size(): number {
+    return this.#from.size;
+  }
+
+  /** Characters of them all. */
+  get length(): number {
+    return this.#length;
   }
 
   has(key: string): boolean {

@@ -13,6 +13,10 @@ export interface ClaimRules {
   readonly mostWaiting?: number;
   /** Events of one key that wait or are held before further ones of it are passed over, for now. Default 1_000. */
   readonly mostOfKey?: number;
+  /** Keys of which events were passed over before no more of the log is looked at. Default 100. */
+  readonly mostBehind?: number;
+  /** The same of their characters together. Default 10_000. */
+  readonly mostBehindLength?: number;
   /** Dead events before no more are looked at: somebody has to redrive or drop some first. Default 100_000. */
   readonly mostDead?: number;
   /** Those of all groups that count together. Default: there is no other group, and no bound. */

@@ -80,6 +80,8 @@ interface RoundUnderWay {
 
 const defaultMostWaiting = 10_000;
 const defaultMostOfKey = 1_000;
+const defaultMostBehind = 100;
+const defaultMostBehindLength = 10_000;
 const defaultMostDead = 100_000;
 /** Of one round: what it writes, and what it sends. The next one follows at once. */
 export const mostGiven = 256;
@@ -156,7 +158,8 @@ export class Claims {
 
   /** Whether there is use in looking at more of the log: members have room for more than there is. */
   get wantsMore(): boolean {
-    return this.#hasRoom && !this.#behind.isFull;
+    const { mostBehind = defaultMostBehind, mostBehindLength = defaultMostBehindLength } = this.#rules;
+    return this.#hasRoom && this.#behind.size < mostBehind && this.#behind.length < mostBehindLength;
   }
 
   /** The place behind which there is use in looking at the log again, for what was passed over; undefined: there is none. */

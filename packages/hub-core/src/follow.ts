@@ -63,8 +63,6 @@ interface Follower {
   /** Everything up to it was handled. */
   cursor: number;
   readonly parked: Map<number, Parked>;
-  /** Of their texts. UTF-16 units. */
-  parkedLength: number;
   following?: Following;
 }
 
@@ -81,6 +79,8 @@ export class Followers {
   readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #followers = new Map<string, Follower>();
+  /** Texts of what each satellite's followers have parked, by its name in theirs. UTF-16 units. */
+  readonly #parkedLengths = new Map<string, number>();
   /** Names whose first record is on its way to disk. */
   readonly #making = new Map<string, Promise<Follower>>();
   #loaded: Promise<void> | undefined;
@@ -166,6 +166,7 @@ export class Followers {
     this.#followers.delete(name);
     stopFollowing(follower);
     const records = [...parked.keys()].map((offset) => ({ name: parkedRecord(name, offset), value: null }));
+    for (const offset of [...parked.keys()]) this.#keep(follower, offset, undefined);
     await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records]);
     following?.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_UNKNOWN") });
     return { ok: true };
@@ -347,7 +348,7 @@ export class Followers {
     const known = follower.parked.get(offset)?.event;
     const event = known ?? (await this.#reader.entryAt(offset, following.filter)) ?? null;
     if (follower.following !== following) return false; // meanwhile, or while another one was written
-    if (this.#parkedLength(follower) > this.#limits.parkedBytes) {
+    if ((this.#parkedLengths.get(ownerOf(follower)) ?? 0) > this.#limits.parkedBytes) {
       this.#stop(follower, following);
       return false;
     }
@@ -363,28 +364,21 @@ export class Followers {
     try {
       await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: textOf(parked) }]);
     } catch (failure) {
-      this.#keep(follower, offset, before);
+      if (this.#followers.get(follower.name) === follower) this.#keep(follower, offset, before);
       throw failure;
     }
     return true;
   }
 
   #keep(follower: Follower, offset: number, parked: Parked | undefined): void {
-    const before = follower.parked.get(offset);
-    if (before !== undefined) follower.parkedLength -= textOf(before).length;
+    const lengthOf = (one: Parked | undefined) => (one === undefined ? 0 : textOf(one).length);
+    const owner = ownerOf(follower);
+    const before = this.#parkedLengths.get(owner) ?? 0;
+    const length = before + lengthOf(parked) - lengthOf(follower.parked.get(offset));
+    if (length === 0) this.#parkedLengths.delete(owner);
+    else this.#parkedLengths.set(owner, length);
     follower.parked.delete(offset);
-    if (parked === undefined) return;
-    follower.parked.set(offset, parked);
-    follower.parkedLength += textOf(parked).length;
-  }
-
-  /** Of all followers of its satellite. */
-  #parkedLength({ name }: Follower): number {
-    const prefix = name.slice(0, name.lastIndexOf("/") + 1);
-    let length = 0;
-    for (const other of this.#followers.values())
-      if (other.name.startsWith(prefix)) length += other.parkedLength;
-    return length;
+    if (parked !== undefined) follower.parked.set(offset, parked);
   }
 
   /** Its satellite has parked too much: what it was delivered last comes again when it follows again. */
@@ -411,7 +405,7 @@ export class Followers {
   }
 
   async #make(name: string, as: string, cursor: number): Promise<Follower> {
-    const follower: Follower = { name, as, cursor, parked: new Map(), parkedLength: 0 };
+    const follower: Follower = { name, as, cursor, parked: new Map() };
     await this.#publisher.record([this.#cursorChange(follower)]);
     this.#followers.set(name, follower);
     return follower;
@@ -439,7 +433,7 @@ export class Followers {
       const name = record.slice(cursorRecord("").length);
       const as = name.slice(name.lastIndexOf("/") + 1);
       const { cursor } = JSON.parse(value);
-      this.#followers.set(name, { name, as, cursor, parked: new Map(), parkedLength: 0 });
+      this.#followers.set(name, { name, as, cursor, parked: new Map() });
     }
     for (const [record, value] of await this.#log.records(parkedRecord(prefix))) {
       const name = record.slice(parkedRecord("").length, record.lastIndexOf("/"));
@@ -473,6 +467,9 @@ function stopFollowing(follower: Follower): void {
   follower.following?.unanswered.end();
   delete follower.following;
 }
+
+/** `<contract>/<role>:<id>`. */
+const ownerOf = ({ name }: Follower): string => name.slice(0, name.lastIndexOf("/"));
 
 const textOf = (parked: Parked): string => JSON.stringify(parked);
 const cursorRecord = (name: string): string => `follower/${name}`;

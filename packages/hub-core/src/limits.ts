@@ -82,6 +82,10 @@ export interface Limits extends WireLimits {
   readonly groupWaiting: number;
   /** Events of one key that wait in one group before further ones of it are passed over until some are settled. */
   readonly keyWaiting: number;
+  /** Keys of which one group has passed over events before it looks at no more of the log. */
+  readonly keysPassedOver: number;
+  /** The same of their characters, since a key may be as long as an event. */
+  readonly keysPassedOverLength: number;
   /** Dead events of one group before it looks at no more of the log: nothing is lost, but somebody has to look after them. */
   readonly groupDead: number;
   /**
@@ -177,6 +181,8 @@ export const defaultLimits: Limits = {
   groupsPerSatellite: 100, // as for followers; ten satellites that run wild do not yet take all
   groupWaiting: 10_000, // behind keys that are worked on, or that wait for their next attempt; some 2 MB
   keyWaiting: 1_000, // a tenth of them: nine keys that run wild leave others room, and one by one these last for many round trips
+  keysPassedOver: 100, // each round writes them all
+  keysPassedOverLength: 10_000, // what such a round may weigh beside its claims
   groupDead: 100_000, // some 60 MB; so many are no accident of single events
   claimsPerSatellite: 200_000, // some 130 MB; two groups with all that may be dead
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s

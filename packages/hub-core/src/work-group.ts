@@ -137,8 +137,18 @@ export class WorkGroup {
     this.#tools = tools;
     this.#onRoom = onRoom;
     const { attempts, backoffMs } = record;
-    const { graceMs, groupWaiting: mostWaiting, keyWaiting: mostOfKey, groupDead: mostDead } = tools.limits;
-    this.#rules = { attempts, backoffMs, graceMs, mostWaiting, mostOfKey, mostDead, together };
+    const { limits } = tools;
+    this.#rules = {
+      attempts,
+      backoffMs,
+      graceMs: limits.graceMs,
+      mostWaiting: limits.groupWaiting,
+      mostOfKey: limits.keyWaiting,
+      mostBehind: limits.keysPassedOver,
+      mostBehindLength: limits.keysPassedOverLength,
+      mostDead: limits.groupDead,
+      together,
+    };
     this.#claims = new Claims(this.#rules, Math.random, record, claims);
   }
 

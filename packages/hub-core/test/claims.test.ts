@@ -1,5 +1,5 @@
 import type { Outcome } from "@orrery/contracts";
-import { type LeftBehind, mostBehind } from "../src/claim-behind.ts";
+import type { LeftBehind } from "../src/claim-behind.ts";
 import type { ClaimRules } from "../src/claim-outcome.ts";
 import { type ClaimRecord, claimFrom, claimText } from "../src/claim-record.ts";
 import { Claims, type HandOver, mostExpired, mostGiven } from "../src/claims.ts";
@@ -401,7 +401,7 @@ describe("a key of which too many events wait", () => {
   });
 
   it("does not add up: a group that has passed over so many keys, or so long ones, looks at no more", () => {
-    const names = Array.from({ length: mostBehind }, (_, place) => `p-${place}`);
+    const names = Array.from({ length: 100 }, (_, place) => `p-${place}`);
     for (const keys of [names, ["p".repeat(5_000), "q".repeat(5_000)]]) {
       const { claims, join, handOver, settle } = group(undefined, { mostOfKey: 1 });
       join("d1", 1_000);
