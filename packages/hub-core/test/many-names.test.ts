@@ -370,6 +370,19 @@ it("a group that waited for them goes on with a key that was passed over, too", 
   expect(await again).toMatchObject({ group: "passing", claims: [{ offset: 2 }] });
 });
 
+it.each([{ keysPassedOver: 1 }, { keysPassedOverLength: 3 }])(
+  "a group that has passed over as many keys, or as long ones, as it may looks at no more: %j",
+  async (limits) => {
+    await using hub = await startHub({ contracts, limits: { keyWaiting: 1, ...limits } });
+    await using client = await connect(hub, batched);
+    await client.socket.emitWithAck("hub:work", { ...work("g"), capacity: 10 });
+    const claimed = client.next("hub:claims");
+    const entries = ["hot", "hot", "other"].map((id) => ["said", { id }]); // one page, of which all is looked at in one go
+    await client.socket.emitWithAck("hub:emit", entries);
+    expect(await claimed).toMatchObject({ claims: [{ offset: 1 }] });
+  },
+);
+
 it("a group keeps the name of an event once, however often it was said", async () => {
   await using hub = await startHub({ contracts });
   await using client = await connect(hub, batched);
