@@ -8,7 +8,7 @@ import { readEnvironment, runProcess, urlVariable } from "@orrery/process";
 import { connect, type Satellite } from "@orrery/satellite";
 import { z } from "zod";
 import { finishMs } from "../cast.ts";
-import { driversOf, group, type Trace, terms, tracesFile, workMs } from "../work/cast.ts";
+import { driversOf, group, holdingLine, type Trace, terms, tracesFile, workMs } from "../work/cast.ts";
 import { endWithParent } from "./end-with-parent.ts";
 
 /** Between two looks at what is left. Milliseconds. */
@@ -37,6 +37,12 @@ await runProcess(
     const traces = openSync(tracesFile(DIRECTORY, LIFE), "ax");
     const write = (trace: Trace) => writeSync(traces, `${JSON.stringify(trace)}\n`);
 
+    let held = 0;
+    const hold = (more: 1 | -1) => {
+      held += more;
+      if (held === (more === 1 ? 1 : 0)) console.log(holdingLine(held > 0));
+    };
+
     const drivers = driversOf(NAME, DRIVERS).map((driver) => {
       const satellite = connect(parcels, {
         url: HUB_URL,
@@ -61,6 +67,7 @@ await runProcess(
           const time = () => new Date().toISOString();
           const partMs = workMs(offset, MOST_WORK_MS) / 2;
           write({ ...told(), what: "claimed" });
+          hold(1);
           try {
             await pause(partMs); // not told of the signal: the harder case
             const collected = await context.emit("in-transit", { ...said, collectedAt: time() });
@@ -71,6 +78,8 @@ await runProcess(
           } catch (error) {
             if (isLeaseLost(error)) write({ ...told(), what: "lost" });
             throw error;
+          } finally {
+            hold(-1);
           }
         },
       );

@@ -57,5 +57,8 @@ export type Trace = {
   | { readonly what: "lost" }
 );
 
+/** What a process of drivers prints when it has its first claim, and when the last one it had is over. */
+export const holdingLine = (isHolding: boolean): string => (isHolding ? "has claims" : "has none");
+
 /** JSON lines, a file for each life. */
 export const tracesFile = (directory: string, life: number): string => join(directory, `${life}.work`);

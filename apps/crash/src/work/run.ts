@@ -4,7 +4,7 @@ import { finishMs } from "../cast.ts";
 import { Stage } from "../stage.ts";
 import type { Victim } from "../victim.ts";
 import { within } from "../within.ts";
-import { processesOf, type Size, vendor } from "./cast.ts";
+import { holdingLine, processesOf, type Size, vendor } from "./cast.ts";
 import type { Fault, WorkEvidence } from "./check.ts";
 import { readWorkEvidence } from "./evidence.ts";
 import type { PlannedFault } from "./plan.ts";
@@ -24,6 +24,8 @@ export interface WorkOptions {
 
 /** Until all processes work, on a busy machine. Milliseconds. */
 const startMs = 60_000;
+/** A fault waits so long for drivers that have a claim, and looks so often: there may be none left. Milliseconds. */
+const claimMs = { most: 10_000, look: 20 };
 /** What the whole run may take: for its start and end, and for each fault. Milliseconds. */
 const boundMs = { run: 300_000, fault: 10_000 };
 
@@ -72,7 +74,7 @@ interface Playing {
   readonly print: (line: string) => void;
 }
 
-/** Faults of one process come one after the other, those of others meanwhile. */
+/** Faults of one process come one after the other, those of others meanwhile; drivers meet theirs with something in hand. */
 async function play(
   plan: readonly PlannedFault[],
   { victims, hub, signal, print }: Playing,
@@ -81,6 +83,7 @@ async function play(
   const faults: Fault[] = [];
   const playOne = async (victim: Victim, { kind, name, atMs, forMs }: PlannedFault) => {
     await pause(Math.max(0, startedMs + atMs - Date.now()), undefined, { signal });
+    if (victim !== hub) await hasClaims(victim, signal);
     const fromMs = Date.now();
     if (kind === "stop") victim.stop();
     else await victim.kill();
@@ -103,4 +106,11 @@ async function play(
     throw signal.aborted ? signal.reason : error;
   }
   return faults;
+}
+
+async function hasClaims(drivers: Victim, signal: AbortSignal): Promise<void> {
+  const last = () => drivers.printed(/^has /).at(-1);
+  const untilMs = Date.now() + claimMs.most;
+  while (last() !== holdingLine(true) && Date.now() < untilMs)
+    await pause(claimMs.look, undefined, { signal });
 }
