@@ -1,15 +1,15 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { whenIdle } from "../src/idle.ts";
 
-/** Keeps the event loop at work for so long. Milliseconds. */
-function beBusy(ms: number): void {
+/** Keeps the event loop at work for so long, or until it is disposed of. Milliseconds. */
+function beBusy(ms: number): Disposable {
   const untilMs = performance.now() + ms;
   const work = () => {
     const turnMs = performance.now() + 2;
     while (performance.now() < turnMs);
-    if (performance.now() < untilMs) setImmediate(work);
+    if (performance.now() < untilMs) next = setImmediate(work);
   };
-  setImmediate(work);
+  let next = setImmediate(work);
+  return { [Symbol.dispose]: () => clearImmediate(next) };
 }
 
 async function tookMs(wait: () => Promise<void>): Promise<number> {
@@ -23,17 +23,14 @@ it("waits so long where there is nothing to do", async () => {
 });
 
 it("waits until there was nothing to do for so long in all", async () => {
-  const took = await tookMs(() => {
-    beBusy(150);
-    return whenIdle(30);
-  });
+  using _work = beBusy(150);
+  const took = await tookMs(() => whenIdle(30));
   expect(took).toBeGreaterThan(150 + 20);
 });
 
 it("does not wait for ever", async () => {
-  beBusy(2_000);
+  using _work = beBusy(2_000);
   const took = await tookMs(() => whenIdle(30));
   expect(took).toBeGreaterThan(290);
   expect(took).toBeLessThan(1_500);
-  await pause(0);
 });
