@@ -9,6 +9,7 @@ import {
   type ReplyIn,
 } from "@orrery/contracts";
 import { PacketText } from "@orrery/contracts/packet-text";
+import { answerTo } from "./asking.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { bytesOf, frameBytes, jsonOf, restFor } from "./packing.ts";
 
@@ -128,16 +129,8 @@ export class Answerer {
   }
 
   /** What the hub asks until it has heard of it is answered. A connection that is lost meanwhile has ended it as well. */
-  #unanswer(): Promise<void> {
-    if (!this.#socket.connected) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = () => {
-        this.#socket.off("disconnect", done);
-        resolve();
-      };
-      this.#socket.on("disconnect", done);
-      this.#socket.emit("hub:unanswer", { event: this.#request.event }, done);
-    });
+  async #unanswer(): Promise<void> {
+    await answerTo(this.#socket, "hub:unanswer", { event: this.#request.event });
   }
 
   async #answer(entry: HeardEntry): Promise<void> {

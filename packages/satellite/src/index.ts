@@ -1,17 +1,17 @@
 export type { AnswerHandlerOf, Answering, AnswerOptions } from "./answerer.ts";
-export {
-  type ConnectOptions,
-  connect,
-  type Following,
-  type FollowOptions,
-  type HandlerOf,
-  type Satellite,
-  type SatelliteOptions,
-} from "./connect.ts";
+export { connect } from "./connect.ts";
 export type { Status } from "./connection.ts";
 export type { OutboxOptions } from "./outbox-store.ts";
 export type { PresenceHandlers, Watching } from "./presence.ts";
 export type { Answers, AskManyOptions, AskOneOptions, AskOptions } from "./questions.ts";
+export type {
+  ConnectOptions,
+  Following,
+  FollowOptions,
+  HandlerOf,
+  Satellite,
+  SatelliteOptions,
+} from "./satellite.ts";
 export type { SayOptions } from "./speaker.ts";
 export type { Credentials, Token } from "./token.ts";
 export {

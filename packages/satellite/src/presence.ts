@@ -6,6 +6,7 @@ import {
   type RoleOf,
   type WhoReply,
 } from "@orrery/contracts";
+import { answerTo } from "./asking.ts";
 import type { HubSocket } from "./hub-socket.ts";
 import { type PresenceNews, PresenceView } from "./presence-view.ts";
 
@@ -121,16 +122,7 @@ class Watch {
   async stop(): Promise<void> {
     if (this.#state === "ended") return;
     this.end(new OrreryError("CLOSED"));
-    if (!this.#socket.connected) return;
-    // A connection that is lost meanwhile has ended it as well.
-    await new Promise<void>((resolve) => {
-      const done = () => {
-        this.#socket.off("disconnect", done);
-        resolve();
-      };
-      this.#socket.on("disconnect", done);
-      this.#socket.emit("hub:unwatch", {}, done);
-    });
+    await answerTo(this.#socket, "hub:unwatch", {}); // a connection that is lost meanwhile has ended it as well
   }
 
   end(reason: OrreryError): void {
