@@ -321,8 +321,8 @@ async function chatter(hub: TestHub) {
 describe("who keeps the hub at work", () => {
   const workMs = 5;
 
-  /** Says so many messages in one piece, each of which takes the hub so long; from the first to the last of them. Milliseconds. */
-  async function tookMs(hub: TestHub, count: number, workOf: (place: number) => number): Promise<number> {
+  /** Says so many messages in one piece, each of which takes the hub so long. From each one to the next. Milliseconds. */
+  async function gapsOf(hub: TestHub, count: number, workOf: (place: number) => number): Promise<number[]> {
     await using raw = await new RawClient(hub.url).join("/house", flooder);
     const begins: number[] = [];
     hubEndOf(hub, "flooder").onAny(() => {
@@ -332,14 +332,15 @@ describe("who keeps the hub at work", () => {
     });
     raw.sendTogether(Array.from({ length: count }, (_, n) => said(n, filling.repeat(20))));
     await raw.until((frame) => frame.startsWith(`43/house,${count - 1}[`));
-    return (begins.at(-1) as number) - (begins[0] as number);
+    return begins.slice(1).map((ms, place) => ms - (begins[place] as number));
   }
+  const sumOf = (gaps: readonly number[]) => gaps.reduce((sum, ms) => sum + ms, 0);
 
   it("waits four times as long before it is read on, so that others have their time", async () => {
     await using hub = await startHub({ contracts, limits: noRates });
     await using _other = await chatter(hub);
     // Timers may be a millisecond early each time.
-    expect(await tookMs(hub, 20, () => workMs)).toBeGreaterThan(19 * (5 * workMs - 1));
+    expect(sumOf(await gapsOf(hub, 20, () => workMs))).toBeGreaterThan(19 * (5 * workMs - 1));
   });
 
   it.each<[string, (work: () => void) => void | Promise<void>]>([
@@ -390,15 +391,16 @@ describe("who keeps the hub at work", () => {
 
   it("is read on in the next turn where nobody else says anything", async () => {
     await using hub = await startHub({ contracts, limits: noRates });
-    // The first ones come right after its handshake, before which somebody else may have spoken.
-    expect(await tookMs(hub, 60, () => workMs)).toBeLessThan(59 * 3 * workMs);
+    const gaps = (await gapsOf(hub, 60, () => workMs)).sort((a, b) => a - b);
+    // Not each: the first ones come right after its handshake, before which somebody else may have spoken.
+    expect(gaps[gaps.length >> 1]).toBeLessThan(3 * workMs);
   });
 
   it("does not wait long where the process has stood still at its message", async () => {
     await using hub = await startHub({ contracts, limits: noRates });
     await using _other = await chatter(hub);
     const stoodMs = 1_000;
-    expect(await tookMs(hub, 2, (place) => (place === 0 ? stoodMs : 0))).toBeLessThan(3 * stoodMs);
+    expect(sumOf(await gapsOf(hub, 2, (place) => (place === 0 ? stoodMs : 0)))).toBeLessThan(3 * stoodMs);
   });
 });
 
