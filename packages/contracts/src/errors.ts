@@ -32,6 +32,11 @@ export const errors = {
     retryable: false,
     remedy: "Flatten it; the hub's `depth` limit says how many levels it takes.",
   },
+  DATA_TOO_WIDE: {
+    message: "The data has too many values.",
+    retryable: false,
+    remedy: "Say it as several events; the hub's `eventValues` limit says how many values one takes.",
+  },
   KEY_RESERVED: {
     message: "The data has a property name that is not allowed.",
     retryable: false,

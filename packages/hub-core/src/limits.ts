@@ -8,6 +8,11 @@ export interface Limits extends WireLimits {
   readonly messageReads: number;
   /** Levels of objects and arrays in an event's data. */
   readonly depth: number;
+  /**
+   * Values in an event's data, objects and arrays among them. Where events of one message do not fit, and have more than that together,
+   * the rest of it is `RATE_LIMITED`.
+   */
+  readonly eventValues: number;
   /** Data of events that wait for the disk, over all satellites; past it, `HUB_BUSY`. Bytes. */
   readonly queueBytes: number;
   /**
@@ -154,6 +159,7 @@ export const defaultLimits: Limits = {
   messageBytes: 262_144, // an event of the largest size and as much beside it, 3 to 5 ms in which the hub does nothing else; with Engine.IO's 1 MiB it is 10 to 15
   messageFragments: 256, // 1 KiB each in a message of the largest size; without a bound 0.9 MB of fragments of one byte were 14 MB and 0.3 s of CPU
   messageReads: 4_096, // 64 bytes each
+  eventValues: 10_000, // where all of them are wrong zod takes 5 to 30 ms, in which the hub does nothing else
   depth: 32, // far deeper than people nest, far shallower than a stack
   queueBytes: 67_108_864, // a second of the fastest log's work, several times over
   resendMs: 2_000, // what was on its way is here by then, over a bad network too; the satellite package resends after 500

@@ -6,7 +6,7 @@ import {
   type ListenReply,
   type Receipt,
 } from "@orrery/contracts";
-import { type Admitted, admit, type Claimed } from "./admit.ts";
+import { type Admitted, admit, type Claimed, type Scrutiny } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Followers } from "./follow.ts";
 import type { History } from "./history.ts";
@@ -104,8 +104,9 @@ async function settle(receiver: Receiver, socket: HubSocket, message: unknown): 
   const empty = sizes.filter((size) => size === 0).length;
   meter.count(socket, Math.max(0, events + empty - 1)); // the message has counted
   const arrivals: (() => void)[] = [];
+  const scrutiny: Scrutiny = { vain: 0 };
   const admitCounted = (entry: readonly unknown[], claimed: Claimed) => {
-    const result = admitEntry(receiver, socket, entry, claimed);
+    const result = admitEntry(receiver, socket, entry, scrutiny, claimed);
     if ("data" in result) arrivals.push(meter.carry(socket, result.data.length));
     return result;
   };
@@ -170,13 +171,22 @@ function emit(
 ): void {
   const { meter, publisher } = receiver;
   if (receiver.isClosing()) return answer(entries.map(() => refused("HUB_CLOSING")));
+  const { holds } = publisher;
+  const scrutiny: Scrutiny = { vain: 0 };
   const admitted: Admitted[] = [];
   const refusals = new Map<number, Receipt>();
+  let holdUnseen: (() => void) | undefined;
   entries.forEach((entry, place) => {
-    const result = admitEntry(receiver, socket, entry);
-    if ("code" in result) refusals.set(place, { ok: false, error: result });
-    else admitted.push(result);
-    if (connection !== undefined && "code" in result) publisher.holds.release(connection, idOf(entry));
+    const result = admitEntry(receiver, socket, entry, scrutiny);
+    if (!("code" in result)) {
+      admitted.push(result);
+      return;
+    }
+    refusals.set(place, { ok: false, error: result });
+    if (connection === undefined) return;
+    const id = idOf(entry);
+    if (!result.retryable) holds.release(connection, id);
+    else holdUnseen ??= () => holds.hold(connection, [{ id }], result.code, result.retryAfterMs);
   });
   const bytes = admitted.reduce((sum, { data }) => sum + data.length, 0);
   const arrive = meter.carry(socket, bytes);
@@ -186,13 +196,15 @@ function emit(
     answer(entries.map((_entry, place) => refusals.get(place) ?? (receipts.next().value as Receipt)));
   };
   publisher.publish(admitted, connection, answerAll, socket);
+  if (connection !== undefined && holds.of(connection) === undefined) holdUnseen?.(); // else for what came before it
 }
 
-/** `settled`: the claim that the event settles. One that is said under a claim names it in its options. */
+/** `scrutiny`: of the message. `settled`: the claim that the event settles. One that is said under a claim names it in its options. */
 function admitEntry(
   { contract, groups, limits, nextId }: Receiver,
   socket: HubSocket,
   [name, data, options]: readonly unknown[],
+  scrutiny: Scrutiny,
   settled?: Claimed,
 ): Admitted | ErrorBody {
   const { identity, form } = socket.data;
@@ -203,13 +215,17 @@ function admitEntry(
     if (typeof found === "string") return errorBody(found);
     [claimed, others] = [found, rest];
   }
-  return admit(contract, identity, name, data, others, limits, nextId, Date.now(), claimed);
+  return admit(contract, identity, name, data, others, limits, nextId, Date.now(), scrutiny, claimed);
 }
 
 const hasClaim = (options: unknown): options is { readonly claim: unknown } =>
   typeof options === "object" && options !== null && Object.hasOwn(options, "claim");
 
-const idOf = ([, , options]: readonly unknown[]): unknown => (options as { id?: unknown } | undefined)?.id;
+/** Empty where the hub is to give it one. */
+function idOf([, , options]: readonly unknown[]): string {
+  const id = (options as { readonly id?: unknown } | undefined)?.id;
+  return typeof id === "string" ? id : "";
+}
 
 const isEntry = (entry: unknown): entry is unknown[] =>
   Array.isArray(entry) && entry.length >= 1 && entry.length <= 3;
