@@ -23,6 +23,7 @@ import type { Limits } from "./limits.ts";
 import { listOf, mostListed } from "./list-of.ts";
 import type { LogReader, ReadTexts } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
+import type { Meter } from "./meter.ts";
 import type { Publisher } from "./publish.ts";
 import { refused } from "./refused.ts";
 import { mayHear } from "./rights.ts";
@@ -63,7 +64,10 @@ interface Follower {
   /** Everything up to it was handled. */
   cursor: number;
   readonly parked: Map<number, Parked>;
+  /** Records of what is parked that are on their way to disk. They have their share of a commit: others may overtake them. */
+  readonly writes: Set<Promise<unknown>>;
   following?: Following;
+  forgetting?: Promise<void>;
 }
 
 /** The longest text of an error that is kept with a parked event. */
@@ -76,6 +80,7 @@ export class Followers {
   readonly #publisher: Publisher;
   readonly #reader: LogReader;
   readonly #turns: Turns;
+  readonly #meter: Meter;
   readonly #limits: Limits;
   readonly #logger: Logger;
   readonly #followers = new Map<string, Follower>();
@@ -91,6 +96,7 @@ export class Followers {
     publisher: Publisher,
     reader: LogReader,
     turns: Turns,
+    meter: Meter,
     limits: Limits,
     logger: Logger,
   ) {
@@ -99,6 +105,7 @@ export class Followers {
     this.#publisher = publisher;
     this.#reader = reader;
     this.#turns = turns;
+    this.#meter = meter;
     this.#limits = limits;
     this.#logger = logger;
   }
@@ -114,6 +121,7 @@ export class Followers {
     const name = this.#nameOf(socket, as);
     const start = await startFrom(from, this.#log, this.#publisher);
     if (start === undefined) return refused("CURSOR_INVALID");
+    await this.#followers.get(name)?.forgetting?.catch(() => undefined); // then it stays
     const known = this.#followers.get(name);
     if (known === undefined && !this.#hasRoomFor(name, socket)) return refused("FOLLOWERS_TOO_MANY");
     const follower = known ?? (await this.#create(name, as, start.offset));
@@ -162,14 +170,21 @@ export class Followers {
   async forget(socket: HubSocket, message: unknown): Promise<DoneReply> {
     const follower = await this.#named(socket, message);
     if (typeof follower === "string") return refused(follower);
-    const { name, as, parked, following } = follower;
-    this.#followers.delete(name);
-    stopFollowing(follower);
-    const records = [...parked.keys()].map((offset) => ({ name: parkedRecord(name, offset), value: null }));
-    for (const offset of [...parked.keys()]) this.#keep(follower, offset, undefined);
-    await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records]);
-    following?.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_UNKNOWN") });
+    follower.forgetting ??= this.#forget(follower).finally(() => delete follower.forgetting);
+    await follower.forgetting;
     return { ok: true };
+  }
+
+  /** Rejects where the log refuses: then the name stays. */
+  async #forget(follower: Follower): Promise<void> {
+    const { name, as, parked, following, writes } = follower;
+    stopFollowing(follower);
+    await Promise.allSettled(writes);
+    const records = [...parked.keys()].map((offset) => ({ name: parkedRecord(name, offset), value: null }));
+    await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records]);
+    this.#followers.delete(name);
+    for (const offset of [...parked.keys()]) this.#keep(follower, offset, undefined);
+    following?.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_UNKNOWN") });
   }
 
   /** For `hub:parked`: as many as one message takes. */
@@ -311,11 +326,13 @@ export class Followers {
     const answer = Answer.safeParse(reply);
     if (!answer.success || follower.following !== following) return;
     const { parked = [] } = answer.data;
-    // Whoever parks what was not delivered could read the log that way.
+    // Whoever parks what was not delivered could read the log that way, and who parks it many times, fill the disk.
     if (parked.some(({ offset }) => offset <= after || offset > through)) return;
+    if (new Set(parked.map(({ offset }) => offset)).size < parked.length) return;
     // What is parked must be on disk before the cursor moves past it.
-    for (const failure of parked) if (!(await this.#park(follower, following, failure))) return;
-    this.#happened(follower, following, { kind: "handled", through });
+    const areParked = await Promise.all(parked.map((failure) => this.#park(follower, following, failure)));
+    if (areParked.every((isParked) => isParked))
+      this.#happened(follower, following, { kind: "handled", through });
   }
 
   async #redriven(
@@ -331,6 +348,8 @@ export class Followers {
       await this.#park(follower, following, { ...failure, offset });
       return;
     }
+    await Promise.allSettled(follower.writes);
+    if (this.#followers.get(follower.name) !== follower) return;
     this.#keep(follower, offset, undefined);
     await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }]);
   }
@@ -362,12 +381,31 @@ export class Followers {
     const before = follower.parked.get(offset);
     this.#keep(follower, offset, parked); // so that who forgets the name removes it from the disk, too
     try {
-      await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: textOf(parked) }]);
+      await this.#write(follower, following.socket, {
+        name: parkedRecord(follower.name, offset),
+        value: textOf(parked),
+      });
     } catch (failure) {
       if (this.#followers.get(follower.name) === follower) this.#keep(follower, offset, before);
       throw failure;
     }
     return true;
+  }
+
+  async #write(
+    follower: Follower,
+    socket: HubSocket,
+    change: { readonly name: string; readonly value: string },
+  ) {
+    const arrive = this.#meter.repeat(socket, change.value.length);
+    const committed = this.#publisher.commit([], [change], socket);
+    follower.writes.add(committed);
+    try {
+      await committed;
+    } finally {
+      follower.writes.delete(committed);
+      arrive();
+    }
   }
 
   #keep(follower: Follower, offset: number, parked: Parked | undefined): void {
@@ -405,7 +443,7 @@ export class Followers {
   }
 
   async #make(name: string, as: string, cursor: number): Promise<Follower> {
-    const follower: Follower = { name, as, cursor, parked: new Map() };
+    const follower: Follower = { name, as, cursor, parked: new Map(), writes: new Set() };
     await this.#publisher.record([this.#cursorChange(follower)]);
     this.#followers.set(name, follower);
     return follower;
@@ -433,7 +471,7 @@ export class Followers {
       const name = record.slice(cursorRecord("").length);
       const as = name.slice(name.lastIndexOf("/") + 1);
       const { cursor } = JSON.parse(value);
-      this.#followers.set(name, { name, as, cursor, parked: new Map() });
+      this.#followers.set(name, { name, as, cursor, parked: new Map(), writes: new Set() });
     }
     for (const [record, value] of await this.#log.records(parkedRecord(prefix))) {
       const name = record.slice(parkedRecord("").length, record.lastIndexOf("/"));

@@ -218,7 +218,7 @@ export function createHub({
       dismiss(socket, "LOG_FAILED");
     };
     const listening = new Listening(contract, log, publisher, reader, turns, ours, limits, onReadFault);
-    const followers = new Followers(contract, log, publisher, reader, turns, limits, logger);
+    const followers = new Followers(contract, log, publisher, reader, turns, meter, limits, logger);
     const tools: GroupTools = {
       contract,
       epoch: log.epoch,

@@ -192,6 +192,16 @@ export class Meter {
     };
   }
 
+  /**
+   * What it has said before is written again since it says so: each counts as an event, and as so many bytes that it has brought, which
+   * are on their way to disk until what it returns is called.
+   */
+  repeat(socket: HubSocket, bytes: number): () => void {
+    this.count(socket, 1);
+    this.#take(this.#bytes, socket.conn, this.#satelliteOf(socket), bytes, this.#nowMs());
+    return this.carry(socket, bytes);
+  }
+
   /** Whether nothing more is to be taken from the connection now. */
   isHeld(connection: Connection): boolean {
     return this.#waitMs(connection) > 0 || this.#isLoaded(connection) || this.#isUnread(connection);

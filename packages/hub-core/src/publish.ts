@@ -104,7 +104,7 @@ export class Publisher {
     const bytes = bytesOf(events);
     if (source !== undefined && this.#isTooMuch(bytes)) return Promise.reject(new OrreryError("HUB_BUSY"));
     this.#queuedBytes += bytes;
-    const share = source && { source, weight: weightOf(events) };
+    const share = source && { source, weight: weightOf(events, records) };
     return new Promise((resolve, reject) => {
       const answer = (receipts: readonly Receipt[], error?: unknown) => {
         const refused = receipts.find((receipt) => !receipt.ok);
@@ -278,11 +278,12 @@ const lazyMs = 1_000;
 const shareEvents = 64;
 const shareBytes = 24_576;
 
-/** Without events it changes a record, which is as much. */
-const weightOf = (events: readonly NewEvent[]): number =>
+/** Where it only changes a small record, as much as an event. */
+const weightOf = (events: readonly NewEvent[], records: readonly RecordChange[]): number =>
   Math.max(
     1 / shareEvents,
-    events.reduce((sum, event) => sum + weightOfOne(event), 0),
+    events.reduce((sum, event) => sum + weightOfOne(event), 0) +
+      records.reduce((sum, { value }) => sum + Buffer.byteLength(value ?? "") / shareBytes, 0),
   );
 
 const weightOfOne = ({ data }: NewEvent): number =>

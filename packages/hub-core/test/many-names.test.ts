@@ -3,6 +3,7 @@ import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, refusal } from "./clients.ts";
 import { startGated } from "./gated.ts";
 import { connect, contracts, host, house } from "./house.ts";
+import { range } from "./numbers.ts";
 
 const batched = { ...host, protocol: 1 };
 
@@ -185,7 +186,7 @@ describe("what is parked", () => {
     ]);
   });
 
-  it("ends nobody who has taken the name over while it was written", async () => {
+  it("ends nobody who has taken the name over meanwhile", async () => {
     await using hub = await startGated({ parkedBytes: 1 });
     await using older = await connect(hub, batched);
     await using newer = await connect(hub, batched);
@@ -195,7 +196,7 @@ describe("what is parked", () => {
     await speak(hub, 2, "x");
     await older.socket.emitWithAck("hub:follow", { ...follow("f"), from: "start" });
     const answer = await delivered;
-    hub.writing.shut();
+    hub.reading.shut();
     const parked = [1, 2].map((offset) => ({ offset, attempts: 1, error: "no" }));
     answer({ parked }); // the second is one too many
     await older.say("waved", { id: "marker" });
@@ -209,10 +210,72 @@ describe("what is parked", () => {
       answer({});
     });
     expect(await newer.socket.emitWithAck("hub:follow", follow("f"))).toMatchObject({ ok: true });
-    hub.writing.open();
+    hub.reading.open();
     await speak(hub, 1, "x");
     while (!heard.includes(3)) await newer.next("hub:deliver");
     expect(isEnded).toBe(false);
+  });
+
+  it("is named once in an answer, which else counts for nothing", async () => {
+    await using hub = await startHub({ contracts });
+    await using client = await connect(hub, batched);
+    const { socket } = client;
+    const delivered = new Promise<(answer: object) => void>((resolve) =>
+      socket.on("hub:deliver", (_, answer) => resolve(answer)),
+    );
+    await speak(hub, 2, "x");
+    await socket.emitWithAck("hub:follow", { ...follow("f"), from: "start" });
+    const failed = [1, 2, 1].map((offset) => ({ offset, attempts: 1, error: "no" }));
+    (await delivered)({ parked: failed });
+    const { followers } = await socket.emitWithAck("hub:followers", {});
+    expect(followers).toMatchObject([{ parked: 0, lag: 2 }]);
+  });
+
+  /** So many long events were delivered to it. Answers that it parks all of them, and waits until the hub knows. */
+  async function parkLong(hub: TestHub, { socket }: PlainClient, count: number) {
+    await speak(hub, count, "x".repeat(3_000));
+    const delivered = new Promise<(answer: object) => void>((resolve) =>
+      socket.on("hub:deliver", (_, answer) => resolve(answer)),
+    );
+    await socket.emitWithAck("hub:follow", { ...follow("f"), from: "start" });
+    const answer = await delivered;
+    return async () => {
+      answer({ parked: range(0, count).map((offset) => ({ offset, attempts: 1, error: "no" })) });
+      while ((await socket.emitWithAck("hub:parked", { as: "f" })).parked.length < count);
+    };
+  }
+
+  it("has its share of a commit, as what is said has", async () => {
+    await using hub = await startGated(noRequestRates);
+    await using client = await connect(hub, batched);
+    await using other = await connect(hub, { ...host, id: "other" });
+    const park = await parkLong(hub, client, 20);
+    hub.writing.shut();
+    await park();
+    const one = other.say("said", { id: "one" });
+    await other.say("waved", { id: "marker" });
+    hub.commits.length = 0;
+    hub.writing.open();
+    await one;
+    // The first one was on its way when the other one spoke.
+    expect(hub.commits.findIndex(({ events }) => events.length > 0)).toBe(1);
+    for (const { wholes } of hub.commits) {
+      const values = wholes.flatMap(({ records }) => records.map(({ value }) => value));
+      expect(values.join("").length).toBeLessThan(24_576);
+    }
+  });
+
+  it("counts as what is said", async () => {
+    await using hub = await startHub({
+      contracts,
+      limits: { ...noRequestRates, eventsPerSecond: 1, eventsAtOnce: 30 },
+    });
+    await using client = await connect(hub, batched);
+    const park = await parkLong(hub, client, 20);
+    const say = () => client.say("said", { id: "a" });
+    for (let n = 0; n < 12; n += 1) expect(await say()).toMatchObject({ ok: true });
+    await park();
+    expect(await say()).toMatchObject({ error: { code: "RATE_LIMITED" } });
   });
 
   it.each(["reading", "writing"] as const)(
