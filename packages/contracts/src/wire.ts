@@ -356,8 +356,9 @@ export type ServerToClientEvents<C extends Contract = Contract> = {
   /** `ack` is there while catching up: the next page comes when this one was answered. */
   "hub:events": (events: readonly HeardEntry[], ack?: Ack<null>) => void;
   /**
-   * The last values per key of events that the satellite begins to listen to; live ones come after them. An empty one says
-   * that these were all: until it has come, list the events in `fresh` again.
+   * The last values per key of events that the satellite begins to listen to; live ones come after them. Each has an `ack`, and
+   * nothing else is heard before it is answered. An empty one, without `ack`, says that these were all: until it has come, list
+   * the events in `fresh` again.
    */
   "hub:latest": (events: readonly HeardEntry[], ack?: Ack<null>) => void;
   /** Now and then, to a live listener: it has been sent all that it wants up to this offset, heard or not. */

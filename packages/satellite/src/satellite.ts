@@ -181,8 +181,9 @@ export interface Satellite<C extends Contract> {
   ): Promise<ReplyOut<C, N>>;
   /**
    * Asks all satellites of a role, or in a room, that answer the question, this one too if it does. Resolves when all have
-   * answered, or at the end of the time, with the answers that came, and who did not answer. Rejects only where nobody was
-   * asked, or nothing was heard of it any more.
+   * answered, or at the end of the time, with the answers that came, and who did not answer; where nobody answers it there,
+   * at once, and both lists are empty. Rejects with an `OrreryError`: the hub's refusal, `TIMEOUT`, `CONNECTION_LOST`, or
+   * `CLOSED`.
    */
   ask<N extends QuestionName<C>>(
     question: N,
