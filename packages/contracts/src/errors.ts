@@ -94,7 +94,8 @@ export const errors = {
     remedy:
       "Send the same event with the same id again, later; the operator makes room, or sets a retention.",
   },
-  // Connecting: these come in the HTTP answer to the handshake, as `error` in its JSON; of one satellite's connections as below.
+  // Connecting: these, and HUB_CLOSING, come in the HTTP answer to the handshake, as `error` in its JSON; CONNECTIONS_TOO_MANY of
+  // one satellite as below.
   CONNECTIONS_TOO_MANY: {
     message: "The hub has as many connections as it takes, in all, from this address or of this satellite.",
     retryable: true,
@@ -106,6 +107,16 @@ export const errors = {
     retryable: true,
     remedy:
       "Connect again when `retryAfterMs` is over; the hub's `handshakesPerSecond` limits say how many it takes.",
+  },
+  ORIGIN_FORBIDDEN: {
+    message: "Pages of this origin may not connect.",
+    retryable: false,
+    remedy: "The hub's `origins` lists whose pages may; in open mode those served from loopback may too.",
+  },
+  OPEN_MODE_NOT_LOOPBACK: {
+    message: "Without a key the hub serves this machine only.",
+    retryable: false,
+    remedy: "Give the hub a key; without one, listen on, and connect to, 127.0.0.1 or ::1.",
   },
   // Connecting: these come as `data` of Socket.IO's `connect_error`.
   UNKNOWN_CONTRACT: {
@@ -127,16 +138,6 @@ export const errors = {
     message: "The hub does not speak this version of the batched wire.",
     retryable: false,
     remedy: "Update the satellite package, or leave `protocol` out to use the plain form.",
-  },
-  ORIGIN_FORBIDDEN: {
-    message: "Pages of this origin may not connect.",
-    retryable: false,
-    remedy: "The hub's `origins` lists whose pages may; in open mode those served from loopback may too.",
-  },
-  OPEN_MODE_NOT_LOOPBACK: {
-    message: "Without a key the hub serves this machine only.",
-    retryable: false,
-    remedy: "Give the hub a key; without one, listen on, and connect to, 127.0.0.1 or ::1.",
   },
   TOKEN_INVALID: {
     message: "The token is not valid here.",

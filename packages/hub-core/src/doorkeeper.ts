@@ -1,6 +1,6 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type ErrorBody, type ErrorCode, OrreryError } from "@orrery/contracts";
+import { type ErrorBody, type ErrorCode, errorBody } from "@orrery/contracts";
 import pLimit from "p-limit";
 import type { Server } from "socket.io";
 import { addressOf } from "./address.ts";
@@ -8,7 +8,6 @@ import { type Connection, idOf, isPolling } from "./connection.ts";
 import type { Door } from "./door.ts";
 import { whenIdle } from "./idle.ts";
 import type { Meter } from "./meter.ts";
-import { type RequestRules, requestRefusal } from "./origin.ts";
 import { type Refusal, refuseUpgrade } from "./upgrade.ts";
 
 interface EngineRequest extends IncomingMessage {
@@ -23,7 +22,7 @@ const mostGapMs = 5;
 
 /**
  * Lets connections in as the door says, one after the other at the pace of `handshakesPerSecond`, watches those that are in, and holds
- * up the messages of those that poll.
+ * up the messages of those that poll. `faultOf`: why a request is not taken, whoever comes; `isNew`: it begins a connection.
  */
 export function keepDoor(
   { engine }: Server,
@@ -31,7 +30,7 @@ export function keepDoor(
   meter: Meter,
   proxies: number,
   handshakesPerSecond: number,
-  rules: RequestRules,
+  faultOf: (request: IncomingMessage, isNew: boolean) => ErrorCode | undefined,
 ): void {
   const gapMs = Math.min(mostGapMs, 1_000 / handshakesPerSecond);
   const connections = new Map<string, Connection>();
@@ -56,21 +55,22 @@ export function keepDoor(
     const { sid } = request._query;
     const connection = sid === undefined ? undefined : connections.get(sid);
     const isPreflight = isAllowedPreflight(request, response);
-    // Engine.IO asks `allowRequest` of a connection's first request only.
-    const fault = sid ? requestRefusal(request, rules) : undefined;
-    const proceed = isPreflight
-      ? () => void response.writeHead(204).end()
-      : () => next(fault && new OrreryError(fault));
+    const isNew = !sid && !isPreflight; // as Engine.IO takes it
     const isUpgrade = !(response instanceof ServerResponse); // for those Engine.IO has something of its own
-    if (connection !== undefined && !isUpgrade) return void poll(connection, request, fault, proceed);
+    const turnAway = (error: ErrorBody) => {
+      const answer = answerOf(error);
+      return isUpgrade ? refuseUpgrade(request.socket, answer) : refuse(answer, response);
+    };
+    const proceed = () => {
+      if (isPreflight) return void response.writeHead(204).end();
+      const fault = faultOf(request, isNew); // not earlier: the hub may close while it waits
+      return fault === undefined ? next() : turnAway(errorBody(fault));
+    };
+    if (connection !== undefined && !isUpgrade) return void poll(connection, request, proceed);
     const address = addressOf(request, proxies);
     const nowMs = performance.now();
-    const isNew = !sid && !isPreflight; // as Engine.IO takes it
     const refusal = isNew ? door.refusal(address, nowMs) : door.handshakeRefusal(address, nowMs);
-    if (refusal !== undefined) {
-      const answer = answerOf(refusal);
-      return isUpgrade ? refuseUpgrade(request.socket, answer) : refuse(answer, response);
-    }
+    if (refusal !== undefined) return turnAway(refusal);
     if (isNew) {
       const leave = door.enter(address);
       entering.set(request, leave);
@@ -90,16 +90,11 @@ export function keepDoor(
   });
 
   /** What a satellite that polls says is not read before it may be. */
-  async function poll(
-    connection: Connection,
-    request: EngineRequest,
-    fault: ErrorCode | undefined,
-    proceed: () => void,
-  ): Promise<void> {
+  async function poll(connection: Connection, request: EngineRequest, proceed: () => void): Promise<void> {
     const { EIO, transport } = request._query;
     const isPoll = request.method === "GET" && EIO === "4" && transport === "polling";
     // A second one at a time ends the connection. What is refused does not, and counts.
-    if (isPoll && isPolling(connection) && fault === undefined) return proceed();
+    if (isPoll && isPolling(connection) && faultOf(request, false) === undefined) return proceed();
     meter.posted(connection);
     await meter.whenNext(connection);
     if (!request.destroyed) proceed();
@@ -129,8 +124,15 @@ function answerOf(error: ErrorBody): Refusal {
     connection: "close",
     ...(retryAfterMs !== undefined && { "retry-after": String(Math.ceil(retryAfterMs / 1_000)) }),
   };
-  return { status: error.code === "CONNECTIONS_TOO_MANY" ? 503 : 429, headers, body };
+  return { status: statuses[error.code] ?? 403, headers, body };
 }
+
+/** HTTP's own, where there is one that says more than that the hub does not want it. */
+const statuses: { readonly [Code in ErrorCode]?: number } = {
+  CONNECTIONS_TOO_MANY: 503,
+  HUB_CLOSING: 503,
+  HANDSHAKES_TOO_MANY: 429,
+};
 
 /** Engine.IO's number for what its server does not want. */
 const forbidden = 4;

@@ -160,17 +160,15 @@ export function createHub({
         origin: (origin, allow) => allow(null, isAllowedOrigin(origin, requestRules)),
         preflightContinue: true, // to the door, which counts them too
       },
-      allowRequest: (request, answer) => {
-        const refusal = isClosing ? "HUB_CLOSING" : requestRefusal(request, requestRules);
-        answer(refusal ?? null, refusal === undefined);
-      },
     },
   );
   httpServer.prependListener("request", (request: IncomingMessage, response: ServerResponse) => {
     const isOurs = server === undefined || request.url?.startsWith(`${io.path()}/`);
     if (isOurs) endUnread(request, response);
   });
-  keepDoor(io, door, meter, proxies, limits.handshakesPerSecond, requestRules);
+  keepDoor(io, door, meter, proxies, limits.handshakesPerSecond, (request, isNew) =>
+    isNew && isClosing ? "HUB_CLOSING" : requestRefusal(request, requestRules),
+  );
   const connections = new Set<Connection>();
   io.engine.on("connection", (connection: Connection) => {
     connections.add(connection);

@@ -130,7 +130,7 @@ describe("a hub with as many connections as it takes", () => {
     await using hub = await start({ connections: 1 });
     for (let time = 0; time < 3; time += 1) {
       expect((await poll(hub, { origin: "https://evil.example" })).status).toBe(403);
-      expect(await open(hub, { origin: "https://evil.example" })).toMatchObject({ status: 400 });
+      expect(await open(hub, { origin: "https://evil.example" })).toMatchObject({ status: 403 });
       const { port } = new URL(hub.url);
       const half = createConnection(Number(port), "127.0.0.1");
       half.write("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n");

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
-import type { Contract } from "@orrery/contracts";
+import { type Contract, errorBody } from "@orrery/contracts";
 import { z } from "zod";
 import { createHub } from "../src/index.ts";
 import { startHub } from "../src/testing.ts";
@@ -30,7 +30,8 @@ describe("a hub on an existing server", () => {
     const late = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, {
       headers: { connection: "close" },
     });
-    expect(await late.json()).toEqual({ code: 4, message: "HUB_CLOSING" });
+    const error = errorBody("HUB_CLOSING");
+    expect([late.status, await late.json()]).toEqual([503, { code: 4, message: "HUB_CLOSING", error }]);
     await new Promise((resolve) => server.close(resolve));
   });
 
@@ -64,7 +65,11 @@ describe("a hub on an existing server", () => {
     });
     expect([answer.status, await answer.json()]).toEqual([
       403,
-      { code: 4, message: "OPEN_MODE_NOT_LOOPBACK" },
+      {
+        code: 4,
+        message: "OPEN_MODE_NOT_LOOPBACK",
+        error: errorBody("OPEN_MODE_NOT_LOOPBACK"),
+      },
     ]);
     await hub.close();
     await new Promise((resolve) => server.close(resolve));

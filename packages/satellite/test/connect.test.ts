@@ -505,6 +505,14 @@ describe("the connection", () => {
     await expect(king.emit("pickup", parcel("p-2"))).rejects.toMatchObject({ code: "ROLE_UNKNOWN" });
   });
 
+  it("ends, with the reason, also when the hub refuses its request, as one that is not of this machine", async () => {
+    await using hub = await start();
+    const elsewhere = hub.url.replace("127.0.0.1", "0.0.0.0"); // leads here, and is not known to
+    await using driver = satellite({ url: elsewhere }, "driver", "d1");
+    await expect(driver.ready()).rejects.toMatchObject({ code: "OPEN_MODE_NOT_LOOPBACK" });
+    expect(driver.status).toBe("refused");
+  });
+
   it("says before it closes what is still to be said", async () => {
     await using hub = await start();
     const vendor = connect(parcels, { url: hub.url, role: "vendor", id: "acme" });
