@@ -8,9 +8,10 @@ export const usage = `Usage:
       --key: a file with a JSON Web Key that signs. Without it the development key signs:
       ORRERY_DEV_KEY, by default ./.orrery/dev-key.json, made where it is missing.
 
-  orrery revoke <role>:<id> | --all [--before 2026-01-31T12:00:00Z]
+  orrery revoke <role>:<id> [--contract ${parcels.name}] | --all [--before 2026-01-31T12:00:00Z]
       Revokes tokens that were issued before now, or before that time: writes so to the file that the
       hub watches, HUB_REVOKED, by default revoked.json in HUB_DATA, which is ./.orrery by default.
+      --contract: whose role it is. They are revoked for all contracts of that hub.
 
   orrery --help
 `;
@@ -49,11 +50,11 @@ export function commandOf(words: readonly string[], nowMs: number): Command {
         keyFile,
       };
     case "revoke":
-      refuse({ for: lifetime, contract, key: keyFile });
+      refuse({ for: lifetime, key: keyFile, ...(all === true && { contract }) });
       if ((subject === undefined) !== (all === true)) throw new UsageError("Either a satellite, or --all.");
       return {
         name,
-        satellite: subject === undefined ? undefined : satelliteOf(subject),
+        satellite: subject === undefined ? undefined : satelliteOf(subject, contract ?? parcels.name),
         issuedBefore: before === undefined ? nowMs : pastMs(before, nowMs),
       };
     case undefined:
@@ -88,8 +89,8 @@ function refuse(options: Readonly<Record<string, unknown>>): void {
   if (first !== undefined) throw new UsageError(`--${first} does not belong here.`);
 }
 
-/** Of the contract that is known here, the role is checked: what is misspelt is refused by the hub without saying why. */
-function satelliteOf(subject: string | undefined, contract?: string): string {
+/** Of the contract that is known here, the role is checked: what is misspelt is refused by the hub where nobody sees it. */
+function satelliteOf(subject: string | undefined, contract: string): string {
   const identity = subject === undefined ? undefined : identityOf(subject);
   if (subject === undefined || identity === undefined) {
     throw new UsageError(

@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { OrreryError } from "@orrery/contracts";
 import type { Logger } from "@orrery/hub-core";
 import { type Revocation, readRevocation } from "./revocations.ts";
 
@@ -8,7 +9,7 @@ const everyMs = 250;
 /**
  * Carries out the revocations in a file, and those that are added to it: resolves when the first are. Each is carried out once; one
  * that is taken out again stays in force. What is wrong with the file is logged, once as long as it stays as it is, and holds
- * nothing else up.
+ * nothing else up. So is what is refused with `CONFIG_INVALID`; what fails in another way is tried again.
  */
 export async function watchRevocations(
   file: string,
@@ -52,6 +53,12 @@ export async function watchRevocations(
         done.add(line);
         revoked.push(revocation.satellite ?? "all");
       } catch (error) {
+        if (error instanceof OrreryError && error.code === "CONFIG_INVALID") {
+          done.add(line); // it would be refused each time
+          const { code, message: why } = error;
+          tellOnce(line, { line: place + 1, code, why }, "a line of the revocations is refused");
+          continue;
+        }
         isWhole = false;
         tellOnce(line, { err: error, line: place + 1 }, "tokens could not be revoked, and are tried again");
       }

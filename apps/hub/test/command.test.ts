@@ -20,7 +20,7 @@ describe("the command line", () => {
     ["token vendor:acme --key keys/own.json", { ...token, keyFile: "keys/own.json" }],
     ["token till:1 --contract shop", { ...token, satellite: "till:1", contract: "shop" }],
     ["revoke vendor:acme", { name: "revoke", satellite: "vendor:acme", issuedBefore: nowMs }],
-    ["revoke till:1", { name: "revoke", satellite: "till:1", issuedBefore: nowMs }],
+    ["revoke till:1 --contract shop", { name: "revoke", satellite: "till:1", issuedBefore: nowMs }],
     ["revoke --all", { name: "revoke", satellite: undefined, issuedBefore: nowMs }],
     [
       "revoke --all --before 2026-06-01T13:00:00.5+02:00",
@@ -51,6 +51,8 @@ describe("the command line", () => {
     ["revoke", /Either a satellite, or --all/],
     ["revoke vendor:acme --all", /Either a satellite, or --all/],
     ["revoke acme", /not like acme/],
+    ["revoke vendro:acme", /no role "vendro", but vendor, driver, logger, board/],
+    ["revoke --all --contract shop", /--contract does not belong/],
     ["revoke vendor:acme --for 1h", /--for does not belong/],
     ["revoke --all --before yesterday", /not like yesterday/],
     ["revoke --all --before 2026-06-01", /not like 2026-06-01/],

@@ -1,5 +1,6 @@
 import { appendFile, mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { OrreryError } from "@orrery/contracts";
 import { addRevocation, type Revocation, readRevocation } from "../src/revocations.ts";
 import { watchRevocations } from "../src/watch-revocations.ts";
 import { temporaryDirectory } from "./hub-child.ts";
@@ -12,10 +13,17 @@ async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A watch on a file that is not there yet. `refuse`: what `revoke` rejects. */
-async function watched({ refuse = () => false }: { refuse?: (revocation: Revocation) => boolean } = {}) {
+/** A watch on a file that is not there yet. `refuse`: what `revoke` rejects, with `error`. */
+async function watched({
+  refuse = () => false,
+  error = new Error("the disk is full"),
+}: {
+  refuse?: (revocation: Revocation) => boolean;
+  error?: Error;
+} = {}) {
   const directory = await temporaryDirectory();
   const file = join(directory.path, "data/revoked.json");
+  const asked: Revocation[] = [];
   const revoked: Revocation[] = [];
   const errors: string[] = [];
   const logger = {
@@ -28,7 +36,8 @@ async function watched({ refuse = () => false }: { refuse?: (revocation: Revocat
     watchRevocations(
       file,
       async (revocation) => {
-        if (refuse(revocation)) throw new Error("the disk is full");
+        asked.push(revocation);
+        if (refuse(revocation)) throw error;
         revoked.push(revocation);
       },
       logger,
@@ -36,6 +45,7 @@ async function watched({ refuse = () => false }: { refuse?: (revocation: Revocat
   let watch = await start();
   return {
     file,
+    asked,
     revoked,
     errors,
     restart: async () => {
@@ -127,5 +137,21 @@ describe("a watch on revocations", () => {
     await at.revokes(2);
     expect(at.revoked).toEqual([all, acme]);
     expect(at.errors).toEqual(["tokens could not be revoked, and are tried again"]);
+  });
+
+  it("does not try again what the hub can never do, and reports that once", async () => {
+    const error = new OrreryError("CONFIG_INVALID", { detail: "Not a satellite's name: foo:a." });
+    const foo = { satellite: "foo:a", issuedBefore };
+    await using at = await watched({ refuse: ({ satellite }) => satellite === foo.satellite, error });
+    await addRevocation(at.file, foo);
+    await addRevocation(at.file, acme);
+    await at.revokes(1);
+    await addRevocation(at.file, all);
+    await at.revokes(2);
+    expect([at.asked, at.revoked]).toEqual([
+      [foo, acme, all],
+      [acme, all],
+    ]);
+    expect(at.errors).toEqual(["a line of the revocations is refused"]);
   });
 });
