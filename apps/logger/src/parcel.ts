@@ -42,7 +42,7 @@ export async function printParcel({
 /** A key's history for people: its events as `lineOf` has them, who worked on it and how that ended, and how it stands. */
 export const parcelLines = (entries: readonly HistoryEntry[]): string[] => [
   ...entries.map(entryLine),
-  ...deadAmong(entries).map(deadLine),
+  ...unsettledAmong(entries).map(unsettledLine),
 ];
 
 function entryLine(entry: HistoryEntry): string {
@@ -85,16 +85,22 @@ function attemptLine({ group, attempt, by, time, outcome, error }: Attempt): str
 }
 
 /** The last attempts at what is not settled, and is neither held nor waits. */
-function deadAmong(entries: readonly HistoryEntry[]): Attempt[] {
+function unsettledAmong(entries: readonly HistoryEntry[]): Attempt[] {
   const last = new Map<string, Exclude<HistoryEntry, { readonly kind: "event" }>>();
   for (const entry of entries) if (entry.kind !== "event") last.set(`${entry.offset} ${entry.group}`, entry);
-  const isDead = (entry: HistoryEntry): entry is Attempt =>
-    entry.kind === "attempt" && ["retry", "dead", "expired", "gone"].includes(entry.outcome);
-  return [...last.values()].filter(isDead);
+  const isUnsettled = (entry: HistoryEntry): entry is Attempt =>
+    entry.kind === "attempt" && ["retry", "dead", "back", "expired", "gone"].includes(entry.outcome);
+  return [...last.values()].filter(isUnsettled);
 }
 
-const deadLine = ({ group, attempt, error }: Attempt): string =>
-  `dead in ${group} after ${attempt === 1 ? "1 attempt" : `${attempt} attempts`}${error === undefined ? "" : `: ${error}`}`;
+/** A history does not tell how many attempts a group has: after a failure it may be dead, or the group is no more. */
+function unsettledLine({ group, attempt, outcome, error }: Attempt): string {
+  const after = `after ${attempt === 1 ? "1 attempt" : `${attempt} attempts`}`;
+  const why = error === undefined ? "" : `: ${error}`;
+  return outcome === "dead"
+    ? `dead in ${group} ${after}${why}`
+    : `not settled in ${group} ${after}, dead or the group forgotten${why}`;
+}
 
 /** `2026-11-22 16:17:16.081` */
 const clock = (time: string): string => time.slice(0, 23).replace("T", " ");

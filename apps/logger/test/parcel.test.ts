@@ -47,7 +47,7 @@ describe("what a parcel went through", () => {
     ]);
   });
 
-  it("tells why it is stuck: dead after so many attempts, or for good, until somebody redrives it", async () => {
+  it("tells why it is stuck: not settled after so many attempts, or dead for good, until somebody redrives it", async () => {
     await using hub = await startHub({ contracts: [parcels] });
     await using acme = publish(hub.url);
     await using driver = work(hub.url, "d1", 2, ({ parcelId }) => {
@@ -66,7 +66,7 @@ describe("what a parcel went through", () => {
       "<time> pickup      p-0 vendor:acme",
       "<time> driver:d1 in drivers, attempt 1: failed: nobody at home",
       "<time> driver:d1 in drivers, attempt 2: failed: nobody at home",
-      "dead in drivers after 2 attempts: nobody at home",
+      "not settled in drivers after 2 attempts, dead or the group forgotten: nobody at home",
     ]);
     expect((await told(hub.url, "p-1")).slice(2)).toEqual([
       "<time> driver:d1 in drivers, attempt 1: failed for good: no such street",
@@ -96,6 +96,27 @@ describe("what a parcel went through", () => {
     ]);
     expect((await told(hub.url, "unheard-of")).slice(1)).toEqual([
       "Nobody has worked on it so far, or there is no such parcel.",
+    ]);
+    await driver.close();
+  });
+
+  it("does not tell that a parcel is dead whose group was forgotten", async () => {
+    await using hub = await startHub({ contracts: [parcels] });
+    await using acme = publish(hub.url);
+    const driver = connect(parcels, { url: hub.url, role: "driver", id: "d1", onError: () => undefined });
+    let failed = 0;
+    const working = { group: "drivers", capacity: 1, backoffMs: 60_000 };
+    driver.work("pickup", working, () => {
+      failed += 1;
+      throw new Error("a flat tyre");
+    });
+    await driver.ready();
+    await acme.pickups("p", 1);
+    for (let waiting = 0; failed === 0 || waiting === 0; ) waiting = (await driver.groups())[0]?.waiting ?? 0;
+    await driver.forgetGroup("drivers");
+    expect((await told(hub.url, "p-0")).slice(2)).toEqual([
+      "<time> driver:d1 in drivers, attempt 1: failed: a flat tyre",
+      "not settled in drivers after 1 attempt, dead or the group forgotten: a flat tyre",
     ]);
     await driver.close();
   });
