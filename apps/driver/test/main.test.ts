@@ -147,7 +147,7 @@ describe("the driver's process", () => {
     await using two = runMain(main, { SATELLITE_TOKEN: token, DRIVER_COUNT: "2" });
     expect(await two.ended).toBe(78);
     expect(two.lines.all).toEqual([
-      "driver: The configuration is not usable. The one token that is there is driver:d7's, and driver:d1 needs one.",
+      "driver: CONFIG_INVALID: The configuration is not usable. The one token that is there is driver:d7's, and driver:d1 needs one.",
     ]);
   });
 
@@ -161,7 +161,7 @@ describe("the driver's process", () => {
     });
     expect(await driver.ended).toBe(78);
     expect(driver.lines.all).toEqual([
-      "driver: The environment is not usable.",
+      "driver: CONFIG_INVALID: The environment is not usable.",
       'DRIVER_ID: expected ^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$, got "no such id"',
       'DRIVER_COUNT: expected a whole number from 1 to 100, got "0"',
       'DRIVER_CAPACITY: expected a whole number from 1 to 10000, got "10001"',

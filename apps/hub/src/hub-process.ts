@@ -14,7 +14,7 @@ export interface RunningHub {
 
 /**
  * Opens the log, then listens. `LOG_LOCKED` where another hub has the same directory, `CONFIG_INVALID` for files of keys or
- * certificates that cannot be used.
+ * certificates that cannot be used, and for a host that there is not, or that is another machine.
  */
 export async function startHubProcess(
   environment: HubVariables,
@@ -52,7 +52,12 @@ export async function startHubProcess(
     if (keys !== undefined) {
       revocations = await watchRevocations(revokedFile(environment), (one) => hub.revoke(one), logger);
     }
-    const url = await hub.listen({ host, port });
+    const url = await hub.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
+      if (!ofHost.has(error.code ?? "")) throw error;
+      throw new OrreryError("CONFIG_INVALID", {
+        detail: `HUB_HOST cannot be listened on: ${error.message}.`,
+      });
+    });
     const names = contracts.map(({ name, version }) => `${name}@${version}`);
     const mode = keys === undefined ? "open" : "tokens";
     logger.info({ url, data, contracts: names, epoch: log.epoch, head: log.head, mode }, "the hub listens");
@@ -77,6 +82,9 @@ export async function startHubProcess(
     throw error;
   }
 }
+
+/** What the system says of a host that is no address of this machine, or no name. */
+const ofHost = new Set(["EADDRNOTAVAIL", "ENOTFOUND"]);
 
 async function keysOf(environment: HubVariables): Promise<KeySource | undefined> {
   const { HUB_KEY: file, HUB_JWKS_URL: jwksUrl, ORRERY_DEV_KEY: developmentFile } = environment;

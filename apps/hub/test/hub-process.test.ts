@@ -1,6 +1,8 @@
+import { join } from "node:path";
 import { parcels } from "@orrery/contracts/parcels";
 import { defaultLimits } from "@orrery/hub-core";
 import { connect } from "@orrery/satellite";
+import { developmentKey } from "@orrery/tokens";
 import { runHub, temporaryDirectory } from "./hub-child.ts";
 
 const parcel = (parcelId: string) => ({
@@ -61,7 +63,8 @@ it("refuses a directory that another hub holds, and leaves that one in peace", a
   const url = await first.url();
   await using second = runHub({ HUB_DATA: directory.path });
   expect(await second.ended).toBe(1);
-  expect(second.lines.matching(/LOG_LOCKED/)).not.toEqual([]);
+  expect(second.lines.matching(/^hub: LOG_LOCKED: Another process holds this log\. /)).toHaveLength(1);
+  expect(second.lines.matching(/^ +at /)).toEqual([]);
   const vendor = connect(parcels, { url, role: "vendor", id: "acme" });
   expect(await vendor.emit("pickup", parcel("p-1"))).toMatchObject({ offset: 1 });
   await vendor.close();
@@ -126,7 +129,20 @@ it("says which port is taken", async () => {
   const { port } = new URL(await first.url());
   await using second = runHub({ HUB_DATA: two.path, HUB_PORT: port });
   expect(await second.ended).toBe(1);
-  expect(second.lines.matching(/EADDRINUSE/)).not.toEqual([]);
+  expect(second.lines.matching(/^hub: EADDRINUSE: /)).toHaveLength(1);
+  expect(second.lines.matching(/^ +at /)).toEqual([]);
+});
+
+it("ends with code 78 where its host is another machine's", async () => {
+  await using directory = await temporaryDirectory();
+  const key = join(directory.path, "key.json");
+  await developmentKey(key);
+  // RFC 5737, section 3: an address for documents, which no machine has.
+  await using hub = runHub({ HUB_DATA: directory.path, HUB_KEY: key, HUB_HOST: "192.0.2.1" });
+  expect(await hub.ended).toBe(78);
+  expect(hub.lines.matching(/^hub: /)).toEqual([
+    expect.stringMatching(/CONFIG_INVALID: .* HUB_HOST cannot be listened on: .*EADDRNOTAVAIL/),
+  ]);
 });
 
 it("keeps no more than it is told to, and tells a satellite that was away what is missing", async () => {

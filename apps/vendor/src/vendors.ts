@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { DataOut, OrreryError, ReceiptOf } from "@orrery/contracts";
+import { type DataOut, OrreryError, type ReceiptOf } from "@orrery/contracts";
 import { type Parcel, type Parcels, parcels } from "@orrery/contracts/parcels";
 import { type Credentials, connect, type Satellite, type Status } from "@orrery/satellite";
 
@@ -38,11 +38,15 @@ export class Vendors {
     this.#print = print;
   }
 
-  /** Connects the vendors whose pickups an earlier run could not say any more: they say them now. */
+  /**
+   * Connects the vendors whose pickups an earlier run could not say any more: they say them now. Rejects with `CONFIG_INVALID`
+   * where the outbox is no directory, or cannot be read.
+   */
   async resume(): Promise<void> {
     const files = await readdir(this.#outbox).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return [];
-      throw error;
+      const detail = `The outbox cannot be opened: ${error.message}.`;
+      throw new OrreryError("CONFIG_INVALID", { detail });
     });
     for (const file of files) {
       if (file.endsWith(suffix)) this.#satelliteOf(file.slice(0, -suffix.length));

@@ -142,4 +142,15 @@ describe("the vendor's process", () => {
     expect(await vendor.ended).toBe(78);
     expect(vendor.lines.all.join()).toContain("/no/such/file.csv cannot be read");
   });
+
+  it("ends with code 78 when its outbox is no directory", async () => {
+    const outbox = join(directory, "outbox");
+    await writeFile(outbox, "");
+    await using vendor = run({ VENDOR_OUTBOX: outbox, HUB_URL: "http://127.0.0.1:9" });
+    expect(await vendor.ended).toBe(78);
+    expect(vendor.lines.matching(/^vendor: /)).toEqual([
+      `vendor: CONFIG_INVALID: The configuration is not usable. The outbox cannot be opened: ENOTDIR: not a directory, scandir '${outbox}'.`,
+    ]);
+    expect(vendor.lines.matching(/^ +at /)).toEqual([]);
+  });
 });

@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { reasonOf } from "./reason.ts";
 
 /** What a main gives back when it has started and goes on running. */
 export interface Running {
@@ -29,9 +30,10 @@ const lingerMs = 500;
  *
  * - SIGINT and SIGTERM call `stop()`, after main has started, and end the process with code 0. A second one ends it at
  *   once with 130 or 143.
- * - When main rejects, the error is printed to stderr and the code is 1. A fault with code `CONFIG_INVALID` is printed
- *   without its stack and the code is 78.
- * - An uncaught exception or rejection is printed likewise, calls `stop()`, and ends the process with the same codes.
+ * - When main rejects, the error is printed to stderr and the code is 1, with code `CONFIG_INVALID` 78. An `OrreryError` and what
+ *   the system refuses (a port that is taken, a file that is not there) are printed as code and reason, anything else with its stack.
+ * - An uncaught exception or rejection is printed likewise, calls `stop()`, and ends the process with the same codes. What several
+ *   say in the same words is printed once.
  *
  * `signal` is aborted as soon as the process is to end, for a main that waits while it starts; an `AbortError` from it is
  * then no fault. Whatever is left open, the process ends.
@@ -42,11 +44,14 @@ export async function runProcess(
   { stopMs = 4_000 }: RunOptions = {},
 ): Promise<void> {
   const ending = new AbortController();
+  const told = new Set<string>();
   let firstSignalMs: number | undefined;
 
   const fail = (error: unknown) => {
     const isConfig = error instanceof Error && "code" in error && error.code === "CONFIG_INVALID";
-    console.error(`${name}: ${isConfig ? error.message : inspect(error)}`);
+    const text = reasonOf(error) ?? inspect(error);
+    if (!told.has(text)) console.error(`${name}: ${text}`);
+    told.add(text);
     process.exitCode = isConfig ? configExitCode : 1;
   };
   const end = () => {

@@ -165,11 +165,24 @@ describe("a process on its own", () => {
     await using run = new Run("is set up badly", { HUB_PORT: "abc", HUB_KEY: "hunter2" });
     expect(await run.ended()).toBe(78);
     expect(run.stderr.split("\n")).toEqual([
-      "vendor: The environment is not usable.",
+      "vendor: CONFIG_INVALID: The environment is not usable.",
       'HUB_PORT: expected a whole number from 0 to 65535, got "abc"',
       "HUB_KEY: expected a whole number from 0 to 65535",
       "",
     ]);
+  });
+
+  it.each([
+    ["finds its port taken", /^vendor: EADDRINUSE: address already in use 127\.0\.0\.1:\d+\n$/],
+    [
+      "finds a file where a directory should be",
+      /^vendor: ENOTDIR: not a directory, scandir '.*mains\.ts'\n$/,
+    ],
+    ["is refused", /^vendor: HANDSHAKE_INVALID: The handshake is not usable\. token: missing \(no key\)\n$/],
+  ])("that %s says so once, in a line without a stack, and ends with code 1", async (which, line) => {
+    await using run = new Run(which);
+    expect(await run.ended()).toBe(1);
+    expect(run.stderr).toMatch(line);
   });
 
   it.each([
