@@ -49,20 +49,15 @@ export function startDriver({
   readonly onFault: (error: unknown) => void;
 }): { stop(): Promise<void> } {
   const tell = (line: string) => print(`${driverId} ${line}`);
-  const refused = (reason: OrreryError | undefined) => {
-    tell(`refused: ${reason?.code}`);
-    onFault(reason);
-  };
   let isStopping = false;
   const satellite = connect(parcels, {
     url: hubUrl,
     ...credentials,
     outboxEvents: capacity + 1, // one of each parcel in hand, and a position
-    onStatus(status, reason) {
+    onStatus(status) {
       if (status === "online") tell("connected");
       if (status === "offline" && isStopping) void satellite.close({ drainMs: 0 });
       else if (status === "offline") tell("connection lost, reconnecting");
-      if (status === "refused") refused(reason);
     },
     onError(error, meta) {
       if (error instanceof OrreryError && error.code === "TOKEN_UNAVAILABLE") tell(error.message);
@@ -85,7 +80,7 @@ export function startDriver({
   const deliveries = new Deliveries({ driverId, journeyOf, waits, drive, print: tell });
   satellite.work(
     "pickup",
-    { group: "drivers", capacity, leaseMs, attempts, from: "start", onEnd: refused },
+    { group: "drivers", capacity, leaseMs, attempts, from: "start", onEnd: onFault }, // hears of a refused satellite too
     (parcel, context) => deliveries.deliver(parcel, context),
   );
 

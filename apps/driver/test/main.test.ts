@@ -138,6 +138,20 @@ describe("the driver's process", () => {
     expect(driver.lines.matching(/^d[12] refused/)).toEqual([]);
   });
 
+  it("says once, in a line, why the hub refuses it, and that it needs a token", async () => {
+    await using key = await temporaryFile("");
+    const keys = await developmentKey(`${key.path}.json`);
+    await using hub = await startHub({ contracts: [parcels], keys });
+    await using driver = runMain(main, { HUB_URL: hub.url, DRIVER_COUNT: "2" });
+    expect(await driver.ended).toBe(1);
+    expect(driver.lines.all).toEqual([
+      expect.stringMatching(/^Driving as d1, d2 /),
+      "driver: HANDSHAKE_INVALID: The handshake is not of a form that the hub understands. token: expected a token: the hub has keys, and lets nobody in without one",
+      expect.stringMatching(/^d[12] stopped: /),
+      expect.stringMatching(/^d[12] stopped: /),
+    ]);
+  });
+
   it("is the driver that its one token names, and cannot be two by it", async () => {
     await using key = await temporaryFile("");
     const claims = { satellite: "driver:d7", contract: parcels.name, lifetimeMs: 60_000 };

@@ -42,9 +42,7 @@ export async function startLogger({
     onStatus(status, reason) {
       if (status === "online") print("connected");
       if (status === "offline") print("connection lost, reconnecting");
-      if (status !== "refused") return;
-      print(`refused: ${reason?.code}`);
-      onFault(reason);
+      if (status === "refused") onFault(reason);
     },
     onError(error) {
       if (isOfToken(error)) print(error.message);

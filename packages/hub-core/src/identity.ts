@@ -49,8 +49,9 @@ const wishes = {
 const role = z.string().max(64);
 const id = z.string().regex(satelliteId, `must match ${satelliteId.source}`);
 const Open = z.object({ role, id, ...wishes });
+const noToken = "expected a token: the hub has keys, and lets nobody in without one";
 const WithToken = z.object({
-  token: z.string(),
+  token: z.string({ error: ({ input }) => (input === undefined ? noToken : undefined) }),
   role: role.optional(),
   id: id.optional(),
   ...wishes,

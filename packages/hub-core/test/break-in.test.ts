@@ -60,6 +60,13 @@ describe("a handshake is refused", () => {
     expect(await refusalOf(hub, { token: [token] })).toBe("HANDSHAKE_INVALID");
   });
 
+  it("without a token, and says that this is what is missing", async () => {
+    await using hub = await startManor();
+    await using visitor = new Visitor(hub, { role: "guest", id: "g" });
+    const message = "expected a token: the hub has keys, and lets nobody in without one";
+    expect((await visitor.refused()).issues).toEqual([{ path: "token", message }]);
+  });
+
   it("with a role or an id that are not the token's", async () => {
     await using hub = await startManor();
     const token = await tokenOf("guest:g");
