@@ -44,17 +44,24 @@ export function keyFrom(jwk: unknown): Key {
   };
 }
 
-/** From a file that holds a JSON Web Key. One that is not there, or holds something else, is `CONFIG_INVALID`. */
+/** From a file that holds a JSON Web Key. One that is not there, or holds something else, is `CONFIG_INVALID`, and says why. */
 export async function readKey(file: string): Promise<Key> {
   let jwk: unknown;
   try {
     jwk = JSON.parse(await readFile(file, "utf8"));
-  } catch (cause) {
-    const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
-    const detail = isMissing ? `There is no key file ${file}.` : `The key file ${file} cannot be read.`;
-    throw new OrreryError("CONFIG_INVALID", { detail });
+  } catch (error) {
+    throw new OrreryError("CONFIG_INVALID", { detail: whyNoKey(file, error) });
   }
   return keyFrom(jwk);
+}
+
+/** A parser's message quotes the file, which is a secret; the system's does not. */
+function whyNoKey(file: string, error: unknown): string {
+  if (error instanceof SyntaxError) return `The key file ${file} cannot be read: it is not JSON.`;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === "ENOENT"
+    ? `There is no key file ${file}.`
+    : `The key file ${file} cannot be read: ${message}.`;
 }
 
 /**

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { base64url, exportJWK, generateKeyPair, importJWK, SignJWT, UnsecuredJWT } from "jose";
 import { developmentKey, type Key, keyFrom, readKey, signToken, tokenCheck } from "../src/index.ts";
 
@@ -149,6 +150,22 @@ describe("a key", () => {
   ])("%s is refused, without its content", (_name, jwk) => {
     expect(() => keyFrom(jwk)).toThrow(expect.objectContaining({ code: "CONFIG_INVALID" }));
     expect(() => keyFrom(jwk)).not.toThrow(/c2hvcnQ/);
+  });
+
+  it("that cannot be read is refused with the reason, without what is in the file", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "orrery-"));
+    try {
+      const file = join(directory, "key.json");
+      await writeFile(file, '"hunter2" is the secret');
+      const why = (path: string) => readKey(path).then(String, String);
+      expect(await why(file)).toMatch(/The key file .*key\.json cannot be read: it is not JSON\.$/);
+      expect(await why(directory)).toMatch(/cannot be read: EISDIR: illegal operation on a directory/);
+      expect(await why(join(directory, "none.json"))).toMatch(/There is no key file .*none\.json\.$/);
+      const error = await readKey(file).catch((error: unknown) => error);
+      expect(inspect(error)).not.toContain("hunter2");
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   it("for development is made once, also by processes that start together, and is its owner's alone", async () => {
