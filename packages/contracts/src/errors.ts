@@ -291,7 +291,7 @@ export const errors = {
     retryable: false,
     remedy: "Encode binary data as text, or send a reference to it.",
   },
-  // Raised by the satellite package itself.
+  // Raised by the satellite package itself. The hub says TIMEOUT too, of who was asked and did not answer in time.
   OUTBOX_FULL: {
     message: "Too many events are waiting for the hub.",
     retryable: true,

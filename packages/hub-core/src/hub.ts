@@ -110,8 +110,8 @@ export interface Hub {
 
 /**
  * Makes a hub that serves the contracts from the log. Throws `CONTRACT_INVALID` for data that is not plain JSON or names
- * used twice, `CONFIG_INVALID` for limits or proxies out of range, proxies without keys, what is no origin, and a certificate that
- * does not fit.
+ * used twice, `CONFIG_INVALID` for limits or proxies out of range, proxies without keys, what is no origin, a certificate that
+ * does not fit, and `tls` beside a `server`, which has its own.
  */
 export function createHub({
   contracts,

@@ -1,6 +1,9 @@
 import { OrreryError, type WireLimits } from "@orrery/contracts";
 
-/** Every bound of a hub, with its unit. What exceeds one gets an error that names it; nothing is cut or dropped. */
+/**
+ * Every bound of a hub, with its unit. What exceeds one is refused with a code, has to wait, or ends the connection;
+ * docs/protocol.md says which. Nothing is cut, and nothing that is kept is lost by it.
+ */
 export interface Limits extends WireLimits {
   /** Frames that one WebSocket message may come in; what comes in more ends the connection. */
   readonly messageFragments: number;
