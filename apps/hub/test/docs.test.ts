@@ -2,13 +2,15 @@
 import { execFile } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { errors } from "@orrery/contracts";
 import { parcels } from "@orrery/contracts/parcels";
 import { startHub } from "@orrery/hub-core/testing";
+import { runMain } from "@orrery/process/testing";
 import { connect } from "@orrery/satellite";
 import { developmentKey, tokenSource } from "@orrery/tokens";
+import { io } from "socket.io-client";
 import { WebSocket } from "ws";
 import { temporaryDirectory } from "./hub-child.ts";
 import { runOrrery } from "./orrery-child.ts";
@@ -56,6 +58,28 @@ it("the README's first satellite runs", async () => {
   expect(output).toMatch(/On disk, at offset 1\.\n/);
   expect(output).toMatch(/Thank you, d1: first-\d+ is there\./);
   await driver.close();
+  await rm(out, { recursive: true });
+});
+
+it("the README's own contract has a hub that runs, takes an event, and ends upon Ctrl-C", async () => {
+  const found = blocks(await readFile(path("../../../README.md"), "utf8"), "ts");
+  const [contract = ""] = found.filter((block) => block.includes("defineContract("));
+  const [program = ""] = found.filter((block) => block.includes("openSqliteLog("));
+  const out = path("../out/readme-shop");
+  await mkdir(out, { recursive: true });
+  await writeFile(`${out}/shop.ts`, contract);
+  expect(program).toContain("port: 4171");
+  await writeFile(`${out}/hub.ts`, program.replace("port: 4171", "port: 0").replace("./.orrery", out));
+  await using hub = runMain(pathToFileURL(`${out}/hub.ts`), {});
+  const listens = /^The shop's hub listens at (.*)$/;
+  await Promise.race([hub.lines.seen(listens), hub.ended]);
+  const url = listens.exec(hub.lines.all.join("\n"))?.[1];
+  const till = io(`${url}/shop`, { auth: { role: "till", id: "1" }, reconnection: false });
+  const receipt = await till.emitWithAck("ordered", { orderId: "o-1", tableId: "7" });
+  expect(receipt).toMatchObject({ ok: true, offset: 1 });
+  till.disconnect();
+  hub.send("SIGINT");
+  expect(await hub.ended).toBe(0);
   await rm(out, { recursive: true });
 });
 
