@@ -646,10 +646,11 @@ export function proveEventLog(
       await log.append(batch);
       await log.append(events(2_000));
       const [, second, , , fifth] = stored(batch);
-      assert.deepEqual(await log.caused("parcels", "a", "pickup"), [second, fifth]);
-      assert.deepEqual(await log.caused("parcels", "none", "pickup"), []);
+      const ofA = { contract: "parcels", key: "a", dataOf: "pickup", after: 0 };
+      assert.deepEqual(await log.caused(ofA), [second, fifth]);
+      assert.deepEqual(await log.caused({ ...ofA, key: "none" }), []);
       await log.close();
-      assert.deepEqual(await (await place.open()).caused("parcels", "a", "pickup"), [second, fifth]);
+      assert.deepEqual(await (await place.open()).caused(ofA), [second, fifth]);
     },
   );
 
@@ -667,7 +668,61 @@ export function proveEventLog(
       const batch = [of("pickup"), of("delivered")];
       await log.append(batch);
       const [first, second] = stored(batch);
-      assert.deepEqual(await log.caused("parcels", "a", "delivered"), [{ ...first, data: "" }, second]);
+      const request = { contract: "parcels", key: "a", dataOf: "delivered", after: 0 };
+      assert.deepEqual(await log.caused(request), [{ ...first, data: "" }, second]);
+    },
+  );
+
+  prove(
+    "It returns the first of them behind `after`, `limit` at most: read on after the last one, they all come, each once.",
+    async (place) => {
+      const log = await place.open();
+      const of = (key: string): NewEvent => ({ ...event(), key, cause: "x" });
+      const batch = Array.from({ length: 2_500 }, (_, index) => of(index % 5 === 0 ? "b" : "a"));
+      await log.append(batch);
+      const all = stored(batch).filter(({ key }) => key === "a");
+      for (const limit of [7, 1_000, undefined]) {
+        const read: StoredEvent[] = [];
+        for (let isMore = true; isMore; ) {
+          const request = {
+            contract: "parcels",
+            key: "a",
+            dataOf: "pickup",
+            after: read.at(-1)?.offset ?? 0,
+          };
+          const page = await log.caused({ ...request, ...(limit !== undefined && { limit }) });
+          read.push(...page);
+          isMore = page.length === (limit ?? 1_000);
+        }
+        assert.deepEqual(read, all);
+      }
+    },
+  );
+
+  prove(
+    "`firstOffsets` finds the event with the lowest id of those that begin with a text, without passing over the others.",
+    async (place) => {
+      const log = await place.open();
+      const of = (id: string): NewEvent => ({ ...event(), id });
+      await log.append([
+        of("1 b"),
+        of("12 a"),
+        of("1 a"),
+        { ...of("1 "), contract: "other" },
+        of("☃ 🛰"),
+        of("2"),
+      ]);
+      const beginnings = ["1 ", "12 ", "3", "☃", "1 b"];
+      assert.deepEqual(
+        [...(await log.firstOffsets("parcels", beginnings))],
+        [
+          ["1 ", 3],
+          ["12 ", 2],
+          ["☃", 5],
+          ["1 b", 1],
+        ],
+      );
+      assert.deepEqual([...(await log.firstOffsets("parcels", []))], []);
     },
   );
 
@@ -801,6 +856,10 @@ export function proveEventLog(
       await assert.rejects(log.read({ after: 0 }), { code: "CLOSED" });
       await assert.rejects(log.records(""), { code: "CLOSED" });
       await assert.rejects(log.offsetBefore(1), { code: "CLOSED" });
+      await assert.rejects(log.firstOffsets("parcels", ["a"]), { code: "CLOSED" });
+      await assert.rejects(log.caused({ contract: "parcels", key: "a", dataOf: "pickup", after: 0 }), {
+        code: "CLOSED",
+      });
       await Promise.all([...appends, reading, closing, log.close()]);
       assert.deepEqual(order, [...batches.map((_, index) => `append ${index}`), "close"]);
       assert.deepEqual(await readAll(await place.open()), stored(batches.flat()));

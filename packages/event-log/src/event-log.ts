@@ -91,6 +91,17 @@ export interface TextPage extends Omit<Page, "events"> {
   readonly texts: readonly string[];
 }
 
+export interface CausedRequest {
+  readonly contract: string;
+  readonly key: string;
+  /** The name of those whose data is wanted; that of all could be 128 MB. */
+  readonly dataOf: string;
+  /** Events with a higher offset; 0 reads from the start. */
+  readonly after: number;
+  /** How many events at most, 1 to 1_000, default 1_000. Fewer than that: there are no more. */
+  readonly limit?: number;
+}
+
 /** How long events are kept. Nothing set: for ever. The newest of `latest` events are kept whatever is set. */
 export interface Retention {
   /** Events that were taken in longer ago than this may go. Milliseconds, above 0. */
@@ -119,6 +130,8 @@ export interface Retention {
  * - `offsetBefore` a time is the offset of the newest event that was taken in before it, 0 where there is none.
  * - `caused` finds the events of a key that came of another event, in order, without passing over the others.
  * - Of these, those of the name that is asked for have their data, and the others an empty text.
+ * - It returns the first of them behind `after`, `limit` at most: read on after the last one, they all come, each once.
+ * - `firstOffsets` finds the event with the lowest id of those that begin with a text, without passing over the others.
  * - Of `latest` events alone, a read returns what a read of everything would, without passing over the others.
  * - Retention takes the oldest events first, by age and by size, never the newest of `latest` events, and each page says
  *   how far it came: no event is missing from a page without `takenThrough` telling so.
@@ -149,8 +162,13 @@ export interface EventLog {
   read(request: ReadRequest): Promise<Page>;
   /** What satellites hear, made where the log is read, so that catching up costs the caller's thread little. */
   readTexts(request: TextRequest): Promise<TextPage>;
-  /** At most 1_000, the newest ones. `dataOf`: the name of those whose data is wanted; that of all could be 128 MB. */
-  caused(contract: string, key: string, dataOf: string): Promise<readonly StoredEvent[]>;
+  /** In the order of their offsets. */
+  caused(request: CausedRequest): Promise<readonly StoredEvent[]>;
+  /**
+   * By each of these beginnings of ids, UTF-8 that is compared byte by byte: the offset of the event of the contract that has the
+   * lowest of them. What no id begins with is not in it.
+   */
+  firstOffsets(contract: string, beginnings: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** All records whose name begins so. */
   records(prefix: string): Promise<ReadonlyMap<string, string>>;
   /**

@@ -1,5 +1,6 @@
 export type {
   Appended,
+  CausedRequest,
   EventLog,
   NewEvent,
   Page,

@@ -12,6 +12,7 @@ import {
 } from "./codec.ts";
 import type {
   Appended,
+  CausedRequest,
   EventLog,
   NewEvent,
   Page,
@@ -23,12 +24,14 @@ import type {
   TextRequest,
   Whole,
 } from "./event-log.ts";
-import type { CausedRead, OffsetRead, PageRead, Question, RecordsRead } from "./sqlite-reader.ts";
+import type { CausedRead, FirstRead, OffsetRead, PageRead, Question, RecordsRead } from "./sqlite-reader.ts";
 import type { Batch, BatchWritten, Opened, WriterOptions } from "./sqlite-writer.ts";
 import { Thread } from "./thread.ts";
 
 const defaultLimit = 1_000;
 const mostLimit = 10_000;
+/** Of one key, at once. */
+const mostCaused = 1_000;
 
 export interface SqliteLogOptions {
   readonly file: string;
@@ -144,10 +147,19 @@ class SqliteLog implements EventLog {
     return page;
   }
 
-  async caused(contract: string, key: string, dataOf: string): Promise<readonly StoredEvent[]> {
+  async caused({ limit = mostCaused, ...request }: CausedRequest): Promise<readonly StoredEvent[]> {
     this.#refuseIfClosed();
-    const { buffer } = await this.#ask<CausedRead>({ kind: "caused", contract, key, dataOf });
+    if (!(limit >= 1 && limit <= mostCaused)) throw new RangeError(`limit: 1 to ${mostCaused}, not ${limit}`);
+    const { buffer } = await this.#ask<CausedRead>({ kind: "caused", ...request, limit });
     return decodeRows(buffer).map(eventOf);
+  }
+
+  async firstOffsets(contract: string, beginnings: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    this.#refuseIfClosed();
+    if (beginnings.length === 0) return new Map();
+    const { offsets } = await this.#ask<FirstRead>({ kind: "first", contract, beginnings });
+    const found = beginnings.map((beginning, place) => [beginning, offsets[place]] as const);
+    return new Map(found.filter((one): one is readonly [string, number] => one[1] !== undefined));
   }
 
   async records(prefix: string): Promise<ReadonlyMap<string, string>> {

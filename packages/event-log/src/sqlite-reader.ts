@@ -1,10 +1,11 @@
 import { encodeRecords, encodeRows, encodeTexts, type RecordRow, type Row } from "./codec.ts";
+import type { CausedRequest } from "./event-log.ts";
 import { eventTexts, runsOf } from "./event-text.ts";
 import { type Filter, isWanted } from "./filter.ts";
 import { openForReading } from "./sqlite-file.ts";
 import type { Answered } from "./thread.ts";
 
-export type Question = PageRequest | CausedRequest | RecordsRequest | OffsetRequest;
+export type Question = PageRequest | CausedRows | FirstRequest | RecordsRequest | OffsetRequest;
 
 /** Both ends are offsets: the first one is left out, the last one is looked at. */
 export interface PageRequest {
@@ -25,17 +26,24 @@ export interface PageRead {
   readonly takenThrough: number;
 }
 
-export interface CausedRequest {
+export interface CausedRows extends Required<CausedRequest> {
   readonly kind: "caused";
-  readonly contract: string;
-  readonly key: string;
-  /** The name of the events whose data comes with them. */
-  readonly dataOf: string;
 }
 
 /** `buffer`: see `encodeRows`. */
 export interface CausedRead {
   readonly buffer: ArrayBuffer;
+}
+
+export interface FirstRequest {
+  readonly kind: "first";
+  readonly contract: string;
+  readonly beginnings: readonly string[];
+}
+
+/** In the order of the beginnings; undefined where there is none. */
+export interface FirstRead {
+  readonly offsets: readonly (number | undefined)[];
 }
 
 export interface RecordsRequest {
@@ -66,9 +74,6 @@ interface Piece {
 /** Size at which a page ends, so that one of large events does not take the memory of 10_000 of them. */
 const pageBytes = 4_000_000;
 
-/** Of one key. */
-const mostCaused = 1_000;
-
 /** Places in one buffer. Texts of 128 KB and more, which is where V8 calls them large, take 1.5 times as long. */
 const pieceEvents = 250;
 
@@ -96,14 +101,15 @@ export function openReader({ file }: { readonly file: string }) {
   );
   // What is left out is not read either, where it is so large that it lies on pages of its own.
   const caused = db.prepare(
-    `SELECT * FROM
-       (SELECT offset, contract, id, event, key, rooms, source, time, iif(event = ?, data, ''), latest, cause,
-         id_scope
-        FROM events INDEXED BY caused
-        WHERE cause IS NOT NULL AND contract = ? AND key = ? ORDER BY offset DESC LIMIT ${mostCaused})
-     ORDER BY offset`,
+    `SELECT offset, contract, id, event, key, rooms, source, time, iif(event = ?, data, ''), latest, cause, id_scope
+     FROM events INDEXED BY caused
+     WHERE cause IS NOT NULL AND contract = ? AND key = ? AND offset > ? ORDER BY offset LIMIT ?`,
   );
-  // The byte FF is in no UTF-8 text, and so behind every name that begins with the prefix.
+  // The byte FF is in no UTF-8 text, and so behind every id and every name that begins with the prefix.
+  const first = db.prepare(
+    `SELECT offset FROM events INDEXED BY ids
+     WHERE contract = ?1 AND id >= ?2 AND id < ?2 || CAST(x'FF' AS TEXT) ORDER BY id LIMIT 1`,
+  );
   const records = db.prepare(
     "SELECT name, value FROM records WHERE name >= ?1 AND name < ?1 || CAST(x'FF' AS TEXT) ORDER BY name",
   );
@@ -180,9 +186,14 @@ export function openReader({ file }: { readonly file: string }) {
     return { value: { buffers, through, takenThrough }, transferred: buffers };
   };
 
-  const causedOf = ({ contract, key, dataOf }: CausedRequest): Answered<CausedRead> => {
-    const buffer = encodeRows(caused.all(dataOf, contract, key));
+  const causedOf = ({ contract, key, dataOf, after, limit }: CausedRows): Answered<CausedRead> => {
+    const buffer = encodeRows(caused.all(dataOf, contract, key, after, limit));
     return { value: { buffer }, transferred: [buffer] };
+  };
+
+  const firstOf = ({ contract, beginnings }: FirstRequest): Answered<FirstRead> => {
+    const offsets = beginnings.map((beginning) => first.get(contract, beginning)?.offset);
+    return { value: { offsets }, transferred: [] };
   };
 
   const recordsOf = ({ prefix }: RecordsRequest): Answered<RecordsRead> => {
@@ -205,7 +216,7 @@ export function openReader({ file }: { readonly file: string }) {
     return { value: { offset: before }, transferred: [] };
   };
 
-  const answers = { page, caused: causedOf, records: recordsOf, offset: offsetOf };
+  const answers = { page, caused: causedOf, first: firstOf, records: recordsOf, offset: offsetOf };
 
   return {
     opened: {},

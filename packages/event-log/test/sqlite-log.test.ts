@@ -144,7 +144,8 @@ describe("The SQLite engine", () => {
       { offset: 4, duplicate: false },
     ]);
     expect((await again.read({ after: 0 })).events.map(({ offset }) => offset)).toEqual([1, 2, 3, 4]);
-    expect(await again.caused("parcels", "k", "pickup")).toMatchObject([{ offset: 4, cause: "c" }]);
+    const ofKey = { contract: "parcels", key: "k", dataOf: "pickup", after: 0 };
+    expect(await again.caused(ofKey)).toMatchObject([{ offset: 4, cause: "c" }]);
   });
 
   it("says which file is no log of ours, and leaves it as it is", async () => {

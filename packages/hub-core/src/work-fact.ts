@@ -9,7 +9,13 @@ export type WorkFact = Omit<Extract<HistoryEntry, { readonly kind: "attempt" }>,
 /** No event of a contract can have this name, so nobody hears it. */
 export const workEventName = "hub:work";
 
-/** `cause`: the id of the event that was worked on. */
+/**
+ * What the ids of all facts of an event begin with, so that the log finds the first of them. With a space no satellite can give its
+ * events such an id.
+ */
+export const factsOf = (offset: number): string => `${offset} `;
+
+/** `id`: sorts behind those that were made in earlier milliseconds. `cause`: the id of the event that was worked on. */
 export function workEvent(
   { name }: Contract,
   id: string,
@@ -20,7 +26,7 @@ export function workEvent(
 ): NewEvent {
   return {
     contract: name,
-    id,
+    id: factsOf(fact.offset) + id,
     event: workEventName,
     key,
     rooms: [],

@@ -15,6 +15,7 @@ export function forgetfulLog(writing: () => Promise<void> = async () => undefine
     read: async ({ after }) => ({ events: [], through: after, takenThrough: 0 }),
     readTexts: async ({ after }) => ({ texts: [], through: after, takenThrough: 0 }),
     caused: async () => [],
+    firstOffsets: async () => new Map(),
     records: async () => new Map(),
     offsetBefore: async () => 0,
     close: async () => undefined,

@@ -6,7 +6,7 @@ import { unsentBytes } from "../src/connection.ts";
 import { defaultLimits } from "../src/limits.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, refusal } from "./clients.ts";
-import { connect, contracts, host } from "./house.ts";
+import { connect, contracts, host, noRates } from "./house.ts";
 import { hubEndOf, readOn, stall } from "./stall.ts";
 
 const start = (options: object = {}) => startHub({ contracts, ...options });
@@ -721,6 +721,85 @@ describe("a long history", () => {
     }
   });
 
+  /** A worker that settles each claim as it comes, so many of them, and holds the next one. */
+  async function settling(hub: TestHub, group: string, outcome: string, most: number) {
+    const one = await new Worker(hub, group).connected();
+    let settled = 0;
+    one.socket.on("hub:claims", ({ claims }) => {
+      for (const { offset, token } of claims.slice(0, most - settled)) {
+        settled += 1;
+        one.socket.emit("hub:settle", { group, settles: [{ offset, token, outcome }] });
+      }
+    });
+    expect(await one.work({ group, capacity: 1, backoffMs: 0 })).toEqual(ok);
+    const isDone = () => one.until(() => one.claims.length > most);
+    return Object.assign(one, { isDone });
+  }
+
+  /** All that is told of the key, page by page. */
+  async function wholeOf(one: Worker, key: string): Promise<string[]> {
+    const told: string[] = [];
+    for (let after: string | undefined, isOver = false; !isOver; isOver = after === undefined) {
+      const page = await one.told(key, after);
+      after = page.next;
+      told.push(...page.entries.map(placeOf));
+    }
+    return told;
+  }
+
+  it("tells of each attempt, however often somebody gave one event back", async () => {
+    await using hub = await start({ limits: { ...limits, ...noRates } });
+    await say(hub, "a", "a");
+    await using one = await settling(hub, "g", "done", 1);
+    await one.isDone();
+    await using other = await settling(hub, "h", "back", 3_500);
+    await other.isDone();
+    const back = Array.from({ length: 3_500 }, () => "back h 1");
+    expect(await wholeOf(one, "a")).toEqual([
+      "event 1",
+      "done g 1",
+      ...back,
+      "held h 1",
+      "event 2",
+      "held g 2",
+      "waiting h 2",
+    ]);
+  }, 60_000);
+
+  it("tells of each event once, however much later the first attempt at it ended", async () => {
+    await using hub = await start({ limits: { ...limits, ...noRates } });
+    await using speaker = await connect(hub, { ...host, protocol: 1 });
+    const count = 2_400;
+    for (let left = count; left > 0; left -= 200) {
+      const batch = Array.from({ length: 200 }, () => ["said", { id: "a" }]);
+      expect(await speaker.socket.emitWithAck("hub:emit", batch)).toEqual(ok);
+    }
+    await using one = await settling(hub, "g", "done", 2_200);
+    await one.isDone();
+    await using other = await settling(hub, "h", "done", 2_300);
+    await other.isDone();
+    const told = await wholeOf(one, "a");
+    const offsets = Array.from({ length: count }, (_, place) => place + 1);
+    expect(told.filter((one) => one.startsWith("event")).sort()).toEqual(
+      offsets.map((n) => `event ${n}`).sort(),
+    );
+    for (const [group, done] of [
+      ["g", 2_200],
+      ["h", 2_300],
+    ] as const) {
+      const ofGroup = told.filter((one) => one.includes(` ${group} `));
+      expect(ofGroup).toEqual([
+        ...offsets.slice(0, done).map((n) => `done ${group} ${n}`),
+        `held ${group} ${done + 1}`,
+        ...offsets.slice(done + 1).map((n) => `waiting ${group} ${n}`),
+      ]);
+    }
+    for (const n of offsets) {
+      const first = told.findIndex((one) => one.endsWith(` ${n}`));
+      expect(told[first]).toBe(`event ${n}`);
+    }
+  }, 60_000);
+
   it("is told bit by bit, and so is the log asked for its events", async () => {
     await using hub = await start({ limits });
     await using one = await worker(hub, "one");
@@ -739,7 +818,7 @@ describe("a long history", () => {
     expect(most).toBe(50);
   });
 
-  it.each(["", "x", "1:", ":2", "1:2:3", "-1", "1.5", "1:2:g\n", "9".repeat(16)])(
+  it.each(["", "x", "1:", ":2", "1:2:3", "1/", "/1", "1/2:3", "-1", "1.5", "1:2:g\n", "9".repeat(16)])(
     "goes on behind no place such as %j",
     async (after) => {
       await using hub = await start();
