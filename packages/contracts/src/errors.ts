@@ -268,7 +268,7 @@ export const errors = {
     message: "The answers together are too large.",
     retryable: false,
     remedy:
-      "Ask fewer satellites at once; the hub's `messageBytes` limit says what all answers together may take.",
+      "Ask fewer satellites or questions at once; the hub's `messageBytes` limit says what all answers to one question may take, `unsentBytes` what those to all of yours.",
   },
   QUESTIONS_TOO_MANY: {
     message: "Too many of your questions are open.",

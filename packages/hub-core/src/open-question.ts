@@ -12,17 +12,30 @@ export class OpenQuestion<Place> {
   readonly #silent: Answered["silent"][number][] = [];
   /** Names of the satellites. */
   readonly #waiting: Map<Place, string>;
-  readonly #mostBytes: number;
+  readonly #roomBytes: (takenBytes: number) => number;
   #bytes = 0;
 
-  /** `mostBytes`: of all answers together; one that comes when there is no room for it is `ANSWERS_TOO_LARGE`. */
-  constructor(asked: Iterable<readonly [place: Place, name: string]>, mostBytes: number) {
+  /** `roomBytes`: where it has taken so many, so many more; an answer that comes when there is no room for it is `ANSWERS_TOO_LARGE`. */
+  constructor(
+    asked: Iterable<readonly [place: Place, name: string]>,
+    roomBytes: (takenBytes: number) => number,
+  ) {
     this.#waiting = new Map(asked);
-    this.#mostBytes = mostBytes;
+    this.#roomBytes = roomBytes;
+  }
+
+  /** What answers have said so far. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   get isOver(): boolean {
     return this.#waiting.size === 0;
+  }
+
+  /** How many have answered, or will not. */
+  get over(): number {
+    return this.#answers.length + this.#silent.length;
   }
 
   /** Whom it waits for. */
@@ -36,16 +49,24 @@ export class OpenQuestion<Place> {
 
   /** `data` has passed the reply's schema, `bytes` are those of its text. */
   answer(place: Place, data: unknown, bytes: number): void {
-    if (this.#bytes + bytes > this.#mostBytes) return this.silence(place, errorBody("ANSWERS_TOO_LARGE"));
+    if (!this.#hasRoom(bytes)) return this.silence(place, errorBody("ANSWERS_TOO_LARGE"));
     const from = this.#take(place);
     if (from === undefined) return;
     this.#bytes += bytes;
     this.#answers.push({ from, data });
   }
 
-  silence(place: Place, error: ErrorBody): void {
+  /** `bytes`: where the asked one has said something of the error, those of its text. */
+  silence(place: Place, error: ErrorBody, bytes = 0): void {
+    if (!this.#hasRoom(bytes)) return this.silence(place, errorBody("ANSWERS_TOO_LARGE"));
     const from = this.#take(place);
-    if (from !== undefined) this.#silent.push({ from, error });
+    if (from === undefined) return;
+    this.#bytes += bytes;
+    this.#silent.push({ from, error });
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return bytes === 0 || bytes <= this.#roomBytes(this.#bytes);
   }
 
   #take(place: Place): string | undefined {

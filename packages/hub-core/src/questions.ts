@@ -19,7 +19,7 @@ import { z } from "zod";
 import { type Admitted, admitQuestion, admitReply } from "./admit.ts";
 import { Answerers } from "./answerers.ts";
 import type { HubSocket } from "./audience.ts";
-import { unsentBytes } from "./connection.ts";
+import { unsentBytes, whenDrained } from "./connection.ts";
 import { isRoom } from "./filter-of.ts";
 import { heardEncoder } from "./heard.ts";
 import type { Limits } from "./limits.ts";
@@ -48,6 +48,9 @@ const Reply = z.union([
 /** The longest text that a satellite may give for why it cannot answer. */
 const errorLength = 1_000;
 
+/** What a reply says of each who was asked beside its answer: its name, and why it is silent. Bytes, roughly. */
+const entryBytes = 200;
+
 /** A question on its way, with what has to be put away when it is over. */
 interface Asking {
   readonly id: string;
@@ -70,6 +73,9 @@ export class Questions {
   readonly #asked = new Map<HubSocket, Set<Asking>>();
   /** What waits for each connection's answer, by the question's id. */
   readonly #awaited = new Map<HubSocket, Map<string, Asking>>();
+  /** Of the replies of this turn. */
+  #handedBytes = 0;
+  #turn: Promise<void> | undefined;
 
   constructor(contract: Contract, limits: Limits, nextId: () => string, isClosing: () => boolean) {
     this.#contract = contract;
@@ -132,7 +138,7 @@ export class Questions {
     const asking = this.#awaited.get(socket)?.get(said.id);
     if (asking === undefined) return { ok: true };
     const checked = "error" in said ? failure(said.error) : admitReply(asking.reply, said.data, this.#limits);
-    if ("code" in checked) this.#silence(asking, socket, checked);
+    if ("code" in checked) this.#silence(asking, socket, checked, Buffer.byteLength(JSON.stringify(checked)));
     else {
       asking.question.answer(socket, checked.data, checked.bytes);
       this.#settle(asking, socket);
@@ -154,8 +160,12 @@ export class Questions {
   /** The hub closes. Resolves when the replies to what was open are on their way. */
   async end(): Promise<void> {
     if (this.#asked.size === 0) return;
-    for (const askings of [...this.#asked.values()])
-      for (const asking of [...askings]) this.#end(asking, refused("HUB_CLOSING"));
+    for (const askings of [...this.#asked.values()]) {
+      for (const asking of [...askings]) {
+        const { isOver, result } = asking.question;
+        this.#end(asking, isOver ? result : refused("HUB_CLOSING"));
+      }
+    }
     await nextTurn();
   }
 
@@ -175,7 +185,10 @@ export class Questions {
     timeoutMs: number,
   ): Promise<AskReply> {
     const named = answering.map((socket) => [socket, nameOf(socket.data.identity)] as const);
-    const question = new OpenQuestion(named, this.#limits.messageBytes);
+    const { messageBytes, unsentBytes } = this.#limits;
+    const question = new OpenQuestion(named, (takenBytes) =>
+      Math.min(messageBytes - takenBytes, unsentBytes - this.#bytesFor(asker)),
+    );
     if (question.isOver) return Promise.resolve(question.result);
     return new Promise((done) => {
       const { id, event } = admitted;
@@ -198,8 +211,15 @@ export class Questions {
     socket.emit("hub:asked", packet as never);
   }
 
-  #silence(asking: Asking, socket: HubSocket, error: ErrorBody): void {
-    asking.question.silence(socket, error);
+  /** Of the answers that wait for one asker, over all that it has asked. */
+  #bytesFor(asker: HubSocket): number {
+    let bytes = 0;
+    for (const { question } of this.#asked.get(asker) ?? []) bytes += question.bytes;
+    return bytes;
+  }
+
+  #silence(asking: Asking, socket: HubSocket, error: ErrorBody, bytes?: number): void {
+    asking.question.silence(socket, error, bytes);
     this.#settle(asking, socket);
   }
 
@@ -210,7 +230,34 @@ export class Questions {
   /** The question does not wait for this connection any more. */
   #settle(asking: Asking, socket: HubSocket): void {
     this.#forget(asking, socket);
-    if (asking.question.isOver) this.#end(asking, asking.question.result);
+    if (asking.question.isOver) void this.#handOut(asking);
+  }
+
+  /**
+   * Ends a question that waits for nobody any more: now, where its asker reads what it is sent, and this turn has not brought as
+   * much as one message takes. Else many that end together would be one long turn, 126 ms where they have 32 MB of answers, and wait
+   * with one that does not read. Until then it counts as open.
+   */
+  async #handOut(asking: Asking): Promise<void> {
+    const { asker, question, timer } = asking;
+    const { messageBytes, unsentBytes: mostUnsent } = this.#limits;
+    clearTimeout(timer);
+    while (asker.connected) {
+      if (unsentBytes(asker.conn) > mostUnsent) await whenDrained(asker.conn);
+      else if (this.#handedBytes >= messageBytes) await this.#nextTurn();
+      else break;
+    }
+    this.#handedBytes += question.bytes + entryBytes * question.over;
+    void this.#nextTurn();
+    this.#end(asking, question.result);
+  }
+
+  #nextTurn(): Promise<void> {
+    this.#turn ??= nextTurn().then(() => {
+      this.#turn = undefined;
+      this.#handedBytes = 0;
+    });
+    return this.#turn;
   }
 
   #end(asking: Asking, reply: AskReply): void {

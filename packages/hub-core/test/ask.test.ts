@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import {
   type AskReply,
   type AskRequest,
@@ -9,10 +10,11 @@ import {
 import type { EventLog } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "../src/audience.ts";
+import { unsentBytes } from "../src/connection.ts";
 import { createHub } from "../src/index.ts";
 import { startHub, type TestHub } from "../src/testing.ts";
 import { PlainClient, RawClient, refusal } from "./clients.ts";
-import { stall } from "./stall.ts";
+import { heldBytes, hubEndOf, readOn, stall } from "./stall.ts";
 
 const town = defineContract({
   name: "town",
@@ -550,6 +552,91 @@ describe("what is open is bounded:", () => {
       expect(first).toEqual(refusal("ANSWERER_BUSY"));
       break;
     }
+  });
+});
+
+describe("answers to one asker's questions together", () => {
+  const value = "x".repeat(8_000);
+
+  it("are kept so far as it may have unsent, and those that come later are ANSWERS_TOO_LARGE, words too", async () => {
+    await using hub = await start({ eventBytes: 9_000, messageBytes: 20_000, unsentBytes: 20_000 });
+    await using desk = await connect(hub, "desk", "front");
+    await using other = await connect(hub, "desk", "back");
+    await using one = await answering(hub, "one");
+    await using two = await answering(hub, "two");
+    const tooLarge = { error: { code: "ANSWERS_TOO_LARGE" } };
+    const replies = Array.from({ length: 5 }, () => desk.ask(drivers, undefined, { timeoutMs: 60_000 }));
+    for (let count = 0; count < 3; count += 1) await one.answer({ value });
+    await one.answer({ value: "x".repeat(3_000) });
+    const [, , { id }] = await one.question();
+    await one.send("hub:reply", { id, error: "x".repeat(1_000) });
+    const others = other.ask(drivers);
+    await one.answer({ value });
+    for (let count = 0; count < 6; count += 1) await two.answer({ value: 2 });
+    const [first, second, third, fourth, fifth] = await Promise.all(replies);
+    for (const reply of [first, second, fourth, await others])
+      expect(reply).toMatchObject({ answers: [{ from: "driver:one" }, { from: "driver:two" }], silent: [] });
+    for (const reply of [third, fifth])
+      expect(reply).toMatchObject({ answers: [{ from: "driver:two" }], silent: [tooLarge] });
+    const next = desk.ask(drivers);
+    await one.answer({ value });
+    await two.answer({ value });
+    expect(await next).toMatchObject({ silent: [] });
+  });
+
+  it("wait, no more of them than that, while it does not read, and reach it when it does", async () => {
+    const limits = { eventBytes: 9_000, unsentBytes: 100_000 };
+    await using hub = await start(limits);
+    await using desk = await new RawClient(hub.url).join("/town", { role: "desk", id: "front", protocol: 1 });
+    await using driver = await answering(hub, "d1");
+    const count = 60;
+    for (let n = 0; n < count; n += 1) {
+      const question = { event: "free", data: { value: 1 }, to: d1, timeoutMs: 60_000 };
+      desk.send(`42/town,${n}["hub:ask",${JSON.stringify(question)}]`);
+    }
+    const questions: HeardEntry[] = [];
+    while (questions.length < count) questions.push(await driver.question());
+    stall(desk);
+    const end = hubEndOf(hub, "front", town);
+    // The first is more than the system has room for, so that the second waits with the hub.
+    end.emit("hub:reached", "x".repeat(50_000_000) as never);
+    while (unsentBytes(end.conn) > 0) await turn();
+    end.emit("hub:reached", "x".repeat(limits.unsentBytes) as never);
+    const before = heldBytes(end);
+    for (const question of questions) expect(await driver.reply(question, { value })).toEqual({ ok: true });
+    await using other = await connect(hub, "desk", "back");
+    const others = other.ask(d1);
+    await driver.answer({ value });
+    expect(await others).toMatchObject({ ok: true });
+    expect(heldBytes(end)).toBeLessThanOrEqual(before);
+
+    readOn(desk);
+    const replies = () => desk.frames.filter((frame) => frame.startsWith("43/town,"));
+    await desk.until(() => replies().length === count);
+    const room = Math.floor(limits.unsentBytes / JSON.stringify({ value }).length);
+    expect(replies().filter((frame) => frame.includes('"answers"'))).toHaveLength(room);
+    expect(replies().filter((frame) => frame.includes("ANSWERS_TOO_LARGE"))).toHaveLength(count - room);
+  });
+
+  it("are handed out in parts where many questions end at once", async () => {
+    const limits = { eventBytes: 9_000, messageBytes: 20_000 };
+    await using hub = await start(limits);
+    await using desk = await connect(hub, "desk", "front");
+    await using one = await answering(hub, "one");
+    const two = await answering(hub, "two");
+    const replies = Array.from({ length: 100 }, () => desk.ask(drivers, undefined, { timeoutMs: 60_000 }));
+    for (const _each of replies) await one.answer({ value });
+    let [most, inTurn] = [0, 0];
+    hubEndOf(hub, "front", town).conn.on("packetCreate", ({ data }: { readonly data?: string }) => {
+      if (inTurn === 0) setImmediate(() => (inTurn = 0));
+      inTurn += data?.length ?? 0;
+      most = Math.max(most, inTurn);
+    });
+    await two[Symbol.asyncDispose]();
+    for (const reply of await Promise.all(replies))
+      expect(reply).toMatchObject({ answers: [{ from: "driver:one" }], silent: [{ from: "driver:two" }] });
+    expect(most).toBeGreaterThan(8_000);
+    expect(most).toBeLessThan(3 * limits.messageBytes); // of two parts, where one of the hub's turns begins within one of these
   });
 });
 
