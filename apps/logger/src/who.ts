@@ -35,7 +35,7 @@ export async function printWho({
 /** One line each: name, since when, and what is not as it mostly is. */
 export function whoLines(satellites: readonly SatelliteStatus[]): string[] {
   const width = satellites.reduce((widest, { satellite }) => Math.max(widest, satellite.length), 0);
-  return satellites.map(({ satellite, role, id, since, rooms, connections, lag }) => {
+  return satellites.map(({ satellite, role, id, since, rooms, roomCount, connections, lag }) => {
     const narrowed = rooms.filter((room) => !ownRooms({ role, id }).includes(room));
     const notes = [
       `${satellite.padEnd(width)} since ${since.slice(0, 19).replace("T", " ")}`,
@@ -43,6 +43,7 @@ export function whoLines(satellites: readonly SatelliteStatus[]): string[] {
       ...(connections > 1 ? [`${connections} connections`] : []),
       ...(lag > 0 ? [`${lag} behind`] : []),
       ...(narrowed.length > 0 ? [`in ${narrowed.join(" ")}`] : []),
+      ...(roomCount === undefined ? [] : [`of ${roomCount} rooms`]),
     ];
     return notes.join(", ");
   });

@@ -50,10 +50,12 @@ describe("who is connected", () => {
       whoLines([
         { ...satellite, satellite: "driver:d1", id: "d1", connections: 0, lag: 17 },
         { ...satellite, satellite: "driver:d2", id: "d2", connections: 2, rooms: own },
+        { ...satellite, satellite: "driver:d3", id: "d3", rooms: ["vendor:acme"], roomCount: 102 },
       ]),
     ).toEqual([
       "driver:d1 since 2026-01-02 03:04:05, lost just now, 17 behind",
       "driver:d2 since 2026-01-02 03:04:05, 2 connections, in vendor:acme",
+      "driver:d3 since 2026-01-02 03:04:05, in vendor:acme, of 102 rooms",
     ]);
   });
 

@@ -13,8 +13,10 @@ export interface Present<Role extends string = string> {
 
 /** How one stands when the hub is asked. */
 export interface SatelliteStatus<Role extends string = string> extends Present<Role> {
-  /** Its own rooms, and those to which its connections have narrowed what they hear live. Sorted. */
+  /** Its own rooms, and those to which its connections have narrowed what they hear live. Sorted, the first 100. */
   readonly rooms: readonly string[];
+  /** How many these are in all, where there are more than 100. */
+  readonly roomCount?: number;
   /** 0: the last one was lost just now, and the grace is not over. */
   readonly connections: number;
   /**

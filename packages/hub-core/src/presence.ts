@@ -10,6 +10,7 @@ import {
   type WhoReply,
 } from "@orrery/contracts";
 import { PacketText } from "@orrery/contracts/packet-text";
+import type { Filter } from "@orrery/event-log";
 import { z } from "zod";
 import type { HubSocket } from "./audience.ts";
 import { unsentBytes, whenDrained } from "./connection.ts";
@@ -26,10 +27,21 @@ const Unwatch = z.strictObject({});
 interface Known extends Present {
   readonly sockets: Set<HubSocket>;
   state: PresenceState;
+  /** As they were told last. */
+  rooms?: Rooms;
+}
+
+/** Of one satellite. */
+interface Rooms {
+  /** What its connections hear: other ones, and its rooms are other ones. */
+  readonly filters: readonly (Filter | undefined)[];
+  readonly told: Pick<SatelliteStatus, "rooms" | "roomCount">;
 }
 
 /** Satellites in one answer. */
 const mostSatellites = 1_000;
+/** Rooms that are told of one satellite: as many as one connection may name. With 100 connections it had 1.3 MB of them. */
+const mostRooms = 100;
 /** No change is longer: names have 97 characters at most. */
 const changeLength = 512;
 
@@ -195,18 +207,31 @@ export class Presence {
     return { satellites };
   }
 
-  #statusOf(
-    { satellite, role, id, since, sockets }: Known,
-    lags: ReadonlyMap<HubSocket, number>,
-  ): SatelliteStatus {
-    const rooms = new Set(ownRooms({ role, id }));
+  #statusOf(known: Known, lags: ReadonlyMap<HubSocket, number>): SatelliteStatus {
+    const { satellite, role, id, since, sockets } = known;
     let lag = 0;
+    const filters: (Filter | undefined)[] = [];
     for (const socket of sockets) {
       const listening = this.#listening.stateOf(socket);
       lag = Math.max(lag, listening?.lag ?? 0, lags.get(socket) ?? 0);
-      for (const narrowed of listening?.filter.events.values() ?? [])
-        if (narrowed !== "all") for (const room of narrowed) rooms.add(room);
+      filters.push(listening?.filter);
     }
-    return { satellite, role, id, since, rooms: [...rooms].sort(), connections: sockets.size, lag };
+    return { satellite, role, id, since, ...roomsOf(known, filters), connections: sockets.size, lag };
   }
+}
+
+/** Made anew where the satellite's connections hear something else. */
+function roomsOf(known: Known, filters: Rooms["filters"]): Rooms["told"] {
+  const before = known.rooms;
+  const isSame =
+    before?.filters.length === filters.length && filters.every((one, at) => one === before.filters[at]);
+  if (before !== undefined && isSame) return before.told;
+  const all = new Set(ownRooms(known));
+  for (const filter of filters)
+    for (const rooms of filter?.events.values() ?? [])
+      if (rooms !== "all") for (const room of rooms) all.add(room);
+  const rooms = [...all].sort().slice(0, mostRooms);
+  const told = { rooms, ...(all.size > mostRooms && { roomCount: all.size }) };
+  known.rooms = { filters, told };
+  return told;
 }

@@ -75,6 +75,32 @@ describe.each(forms)("a %s satellite that asks who is connected", (_form, form) 
     expect([next, graceMs]).toEqual([undefined, 3_000]);
   });
 
+  it("is told the first 100 rooms of each, and of how many where it has more, as they are now", async () => {
+    await using hub = await start();
+    await using asker = await new Watcher(hub, "w", form).connected();
+    const names = (from: number, count: number) =>
+      Array.from({ length: count }, (_, n) => `guest:${String(from + n).padStart(3, "0")}`);
+    const connection = (id: string, rooms: readonly string[]) =>
+      connect(hub, { role: "host", id, events: ["whispered"], rooms });
+    await using _most = await connection("a", names(0, 98));
+    await using _one = await connection("b", names(60, 80));
+    await using other = await connect(hub, { role: "host", id: "b", protocol: 1 });
+    const roomsOf = async (id: string) => {
+      const { rooms, roomCount } = (await asker.who()).satellites.find((one) => one.id === id) ?? {};
+      return { rooms, roomCount };
+    };
+    const narrow = (rooms: readonly string[]) =>
+      other.socket.emitWithAck("hub:listen", { events: ["whispered"], rooms });
+    expect(await roomsOf("a")).toEqual({ rooms: [...names(0, 98), "host:a", "satellite:a"] });
+    await narrow(names(0, 80));
+    expect(await roomsOf("b")).toEqual({ rooms: names(0, 100), roomCount: 142 });
+    expect(await roomsOf("b")).toEqual({ rooms: names(0, 100), roomCount: 142 });
+    await narrow(names(20, 60));
+    expect(await roomsOf("b")).toEqual({ rooms: names(20, 100), roomCount: 122 });
+    await narrow(names(60, 18));
+    expect(await roomsOf("b")).toEqual({ rooms: [...names(60, 80), "host:b", "satellite:b"] });
+  });
+
   it("gets pages that fit into the hub's messages, and misses nobody who stays", async () => {
     await using hub = await start({ messageBytes: 4_000 });
     await using asker = await new Watcher(hub, "w", form).connected();

@@ -200,8 +200,9 @@ export interface Satellite<C extends Contract> {
     options?: AnswerOptions,
   ): Answering;
   /**
-   * The satellites that are connected, by name, and how they stand. Each is one, however many connections it has. Rejects with
-   * `FORBIDDEN` where the contract's `presence` does not name this one's role.
+   * The satellites that are connected, by name, and how they stand. Each is one, however many connections it has. Of its rooms the
+   * first 100 are told; where it has more, `roomCount` says how many. Rejects with `FORBIDDEN` where the contract's `presence` does
+   * not name this one's role.
    */
   who(): Promise<readonly SatelliteStatus<RoleOf<C>>[]>;
   /**
