@@ -27,7 +27,20 @@ export interface ClaimRules {
 export interface Together {
   count: number;
   readonly most: number;
+  /** Where all that are counted by have a bound, too. */
+  readonly all?: AllTogether;
 }
+
+/** The same over all. */
+export interface AllTogether {
+  count: number;
+  readonly most: number;
+  /** How many share it: who has more than an equal part looks at no more where there are too many over all. */
+  parts: number;
+}
+
+export const areTooMany = ({ count, most, all }: Together): boolean =>
+  count >= most || (all !== undefined && all.count >= all.most && count >= all.most / all.parts);
 
 /** How an attempt, or a dead event, ended, and what comes of it. */
 export interface Change {

@@ -1,6 +1,7 @@
 import type { ClaimToken, Outcome } from "@orrery/contracts";
 import { Behind, type LeftBehind } from "./claim-behind.ts";
 import {
+  areTooMany,
   type Change,
   type ClaimRules,
   dropped,
@@ -86,7 +87,7 @@ const defaultMostDead = 100_000;
 /** Of one round: what it writes, and what it sends. The next one follows at once. */
 export const mostGiven = 256;
 /** Of one `expire`: others have their turn between. */
-export const mostExpired = 1_000;
+export const mostExpired = 256;
 
 /**
  * The claims of one group: which events wait, who holds which, and which are dead. It has no clock, no timers and no disk: it
@@ -428,7 +429,7 @@ export class Claims {
   get #isFull(): boolean {
     const { mostWaiting = defaultMostWaiting, mostDead = defaultMostDead } = this.#rules;
     const together = this.#together;
-    if (together !== undefined && together.count >= together.most) return true;
+    if (together !== undefined && areTooMany(together)) return true;
     return this.#counts.waiting >= mostWaiting || this.#counts.dead >= mostDead;
   }
 
@@ -461,7 +462,9 @@ export class Claims {
   }
 
   #countTogether(more: number): void {
-    if (this.#together !== undefined) this.#together.count += more;
+    if (this.#together === undefined) return;
+    this.#together.count += more;
+    if (this.#together.all !== undefined) this.#together.all.count += more;
   }
 
   #set(entry: Entry, record: ClaimRecord): void {

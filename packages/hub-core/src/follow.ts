@@ -398,7 +398,7 @@ export class Followers {
     change: { readonly name: string; readonly value: string },
   ) {
     const arrive = this.#meter.repeat(socket, change.value.length);
-    const committed = this.#publisher.commit([], [change], socket);
+    const committed = this.#publisher.commit([], [change], { source: socket });
     follower.writes.add(committed);
     try {
       await committed;

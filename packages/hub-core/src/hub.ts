@@ -144,6 +144,7 @@ export function createHub({
   const door = new Door(limits);
   const inside = new Tally();
   const meter = new Meter(limits, logger, inside);
+  const claims = { count: 0, most: limits.claims, parts: 0 };
   const httpServer = server ?? ownServer(limits, tls, proxies === 0 ? door : undefined);
   const io = new Server<ClientToServerEvents, ServerToClientEvents, Record<never, never>, Handshake>(
     httpServer,
@@ -219,6 +220,11 @@ export function createHub({
     const followers = new Followers(contract, log, publisher, reader, turns, meter, limits, logger);
     const tools: GroupTools = {
       contract,
+      meter,
+      claims,
+      onRoom: () => {
+        for (const { groups } of served) groups.look();
+      },
       epoch: log.epoch,
       publisher,
       reader,

@@ -101,6 +101,18 @@ export interface Limits extends WireLimits {
    * of the log.
    */
   readonly claimsPerSatellite: number;
+  /**
+   * The same of all satellites of all contracts. Where there are so many, groups of those that have more than their equal part look at no
+   * more of the log.
+   */
+  readonly claims: number;
+  /**
+   * Claims that one satellite lets run out, by their lease or its connection; past it it is given no more until that is worked off. Per
+   * second.
+   */
+  readonly lostClaimsPerSecond: number;
+  /** So many of them at once, after a rest. */
+  readonly lostClaimsAtOnce: number;
   /** How long after its connection is gone a satellite keeps its claims. Milliseconds. */
   readonly graceMs: number;
   /** How long after its last connection is gone a satellite counts as connected. Milliseconds. */
@@ -193,7 +205,10 @@ export const defaultLimits: Limits = {
   keysPassedOver: 100, // each round writes them all
   keysPassedOverLength: 10_000, // what such a round may weigh beside its claims
   groupDead: 100_000, // some 60 MB; so many are no accident of single events
-  claimsPerSatellite: 200_000, // some 130 MB; two groups with all that may be dead
+  claimsPerSatellite: 200_000, // 200 to 400 MB; two groups with all that may be dead
+  claims: 400_000, // twice that, in a process that has 2 to 4 GB
+  lostClaimsPerSecond: 1_000, // a hand-over, a fact and two records each: with 12,000 a second others' p99 was at 10 to 50 times
+  lostClaimsAtOnce: 10_000, // the largest capacity, of a process that stood still
   graceMs: 5_000, // a satellite reconnects after 0.1 to 2 s
   presenceGraceMs: 3_000, // a satellite reconnects after 0.1 to 2 s, and needs some round trips then
   openQuestions: 256, // answered in 10 ms each these are 25,000 a second; an open one holds some hundred bytes

@@ -56,6 +56,8 @@ export class Meter {
   readonly #events: Gauge;
   readonly #requests: Gauge;
   readonly #messages: Rates<Connection>;
+  /** Claims that satellites let run out. */
+  readonly #losses: Rates<string>;
   readonly #bytes: Gauge;
   /** Milliseconds of the hub's. */
   readonly #time: Rates<string>;
@@ -97,6 +99,11 @@ export class Meter {
     this.#messages = new Rates({
       perSecond: messagesPerEvent * limits.eventsPerSecond,
       atOnce: messagesPerEvent * limits.eventsAtOnce,
+      debt: 0,
+    });
+    this.#losses = new Rates({
+      perSecond: limits.lostClaimsPerSecond,
+      atOnce: limits.lostClaimsAtOnce,
       debt: 0,
     });
     this.#bytes = gaugeOf(limits.bytesPerSecond, limits.bytesPerSecondPerSatellite, limits.bytesAtOnce, 0);
@@ -200,6 +207,16 @@ export class Meter {
     this.count(socket, 1);
     this.#take(this.#bytes, socket.conn, this.#satelliteOf(socket), bytes, this.#nowMs());
     return this.carry(socket, bytes);
+  }
+
+  /** A claim of the satellite, `parcels driver:d1`, has run out. */
+  lose(satellite: string): void {
+    this.#losses.take(satellite, 1, this.#nowMs());
+  }
+
+  /** How long the satellite is given no more claims, because it let so many run out. Milliseconds. */
+  lossWaitMs(socket: HubSocket): number {
+    return this.#losses.waitMs(this.#satelliteOf(socket), this.#nowMs());
   }
 
   /** Whether nothing more is to be taken from the connection now. */

@@ -21,7 +21,15 @@ interface Waiting {
   readonly connection: object | undefined;
   /** Undefined: of the hub itself. */
   readonly share: Share | undefined;
+  /** What has the same is written in the order in which it came. Undefined: nothing has. */
+  readonly order?: object | undefined;
   readonly answer: (receipts: readonly Receipt[], error?: unknown) => void;
+}
+
+interface CommitOptions {
+  readonly source?: object | undefined;
+  readonly order?: object | undefined;
+  readonly mayBeRefused?: boolean;
 }
 
 /** A part of a commit. */
@@ -85,24 +93,25 @@ export class Publisher {
     });
   }
 
-  /** Changes records, in the order of commits. Resolves when they are on disk; rejects where the log refuses. */
-  async record(records: readonly RecordChange[]): Promise<void> {
+  /** Changes records, in the order of commits. Resolves when they are on disk; rejects where the log refuses. `order`: as in `commit`. */
+  async record(records: readonly RecordChange[], order?: object): Promise<void> {
     for (const { name } of records) this.#lazyRecords.delete(name);
-    await this.commit([], records);
+    await this.commit([], records, { order });
   }
 
   /**
    * Commits events and records together. Rejects where the log refuses them, and with the first refusal of an event, such as
-   * `ID_REUSED`; then nothing of it happened. `source`: who has said it, in the order of which it is written, and who may be told
-   * `HUB_BUSY`; undefined: the hub itself.
+   * `ID_REUSED`; then nothing of it happened. `source`: whose share of a commit it takes, in the order of which it is written;
+   * undefined: the hub's own. `order`: what else is not to overtake it, nor to be overtaken. `mayBeRefused`: it is refused with `HUB_BUSY`
+   * where too much waits for the disk.
    */
   commit(
     events: readonly NewEvent[],
     records: readonly RecordChange[],
-    source?: object,
+    { source, order, mayBeRefused = false }: CommitOptions = {},
   ): Promise<readonly Accepted[]> {
     const bytes = bytesOf(events);
-    if (source !== undefined && this.#isTooMuch(bytes)) return Promise.reject(new OrreryError("HUB_BUSY"));
+    if (mayBeRefused && this.#isTooMuch(bytes)) return Promise.reject(new OrreryError("HUB_BUSY"));
     this.#queuedBytes += bytes;
     const share = source && { source, weight: weightOf(events, records) };
     return new Promise((resolve, reject) => {
@@ -112,7 +121,7 @@ export class Publisher {
         else if (refused !== undefined) reject(OrreryError.from(refused.error));
         else resolve(receipts as readonly Accepted[]);
       };
-      this.#push({ events, records, isWhole: true, connection: undefined, share, answer });
+      this.#push({ events, records, isWhole: true, connection: undefined, share, order, answer });
     });
   }
 
@@ -233,16 +242,19 @@ export class Publisher {
     const batch: Waiting[] = [];
     const left: Waiting[] = [];
     const taken = new Map<object | undefined, number>();
+    const behind = new Set<object>();
     let total = 0;
     let isFull = false;
     for (const waiting of this.#queue) {
-      const { share, events } = waiting;
+      const { share, order, events } = waiting;
       const weight = (taken.get(share?.source) ?? 0) + (share?.weight ?? 0);
-      const isOver = weight > 1 && taken.has(share?.source);
+      const isBehind = order !== undefined && behind.has(order);
+      const isOver = isBehind || (weight > 1 && taken.has(share?.source));
       if (!isOver) isFull ||= batch.length > 0 && total + events.length > this.#limits.commitEvents;
       if (isOver || isFull) {
         left.push(waiting);
-        taken.set(share?.source, 1); // what it said behind this waits as well
+        if (share !== undefined) taken.set(share.source, 1); // what it said behind this waits as well
+        if (order !== undefined) behind.add(order);
         continue;
       }
       batch.push(waiting);

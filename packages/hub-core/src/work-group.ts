@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import {
   type Accepted,
   type ClaimToken,
@@ -11,7 +12,7 @@ import { type Filter, metaOf, type NewEvent, type RecordChange, withAttempt } fr
 import type { Claimed } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { LeftBehind } from "./claim-behind.ts";
-import type { Change, ClaimRules, Together } from "./claim-outcome.ts";
+import type { AllTogether, Change, ClaimRules, Together } from "./claim-outcome.ts";
 import { type ClaimRecord, claimText } from "./claim-record.ts";
 import { Claims, type HandOver, type Joining, mostExpired, mostGiven, type Seen } from "./claims.ts";
 import { unsentBytes, whenDrained } from "./connection.ts";
@@ -19,6 +20,7 @@ import { cursorOf } from "./cursor.ts";
 import type { Limits } from "./limits.ts";
 import type { LogReader } from "./log-reader.ts";
 import type { Logger } from "./logger.ts";
+import type { Meter } from "./meter.ts";
 import type { Publisher } from "./publish.ts";
 import { isOver } from "./session.ts";
 import { type WorkFact, workEvent } from "./work-fact.ts";
@@ -49,6 +51,11 @@ export interface GroupTools {
   readonly reader: LogReader;
   readonly logger: Logger;
   readonly limits: Limits;
+  readonly meter: Pick<Meter, "lose" | "lossWaitMs">;
+  /** Counts all claims. */
+  readonly claims: AllTogether;
+  /** Groups may look at more of the log: there are fewer claims. */
+  readonly onRoom: () => void;
   readonly nextId: () => string;
   readonly isClosing: () => boolean;
 }
@@ -61,6 +68,8 @@ export const claimRecord = (name: string, offset?: number): string =>
 interface Settled {
   /** The satellite that said it. */
   readonly by: string;
+  /** What it said: who says something else later, is not answered as if that had happened. */
+  readonly said: string;
   readonly receipts: Promise<readonly Accepted[]>;
 }
 
@@ -90,12 +99,11 @@ export class WorkGroup {
   readonly together: Together;
   #record: GroupRecord;
   readonly #tools: GroupTools;
-  readonly #onRoom: () => void;
   readonly #claims: Claims;
   readonly #rules: ClaimRules & { attempts: number; backoffMs: number };
   readonly #sockets = new Map<string, HubSocket>();
-  /** Those of them that have to read first. */
-  readonly #unread = new Set<HubSocket>();
+  /** Those of them that are given nothing for now. */
+  readonly #passedOver = new Set<HubSocket>();
   /** Ids of the events that are held, by their offsets. */
   readonly #ids = new Map<number, string>();
   /** Of the page that was read last, what was not looked at yet. */
@@ -120,7 +128,6 @@ export class WorkGroup {
   #forgetting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onRoom`: other groups that count together with it may look at more. */
   constructor(
     name: string,
     record: GroupRecord,
@@ -128,14 +135,12 @@ export class WorkGroup {
     claims: readonly ClaimRecord[],
     together: Together,
     tools: GroupTools,
-    onRoom: () => void,
   ) {
     this.name = name;
     this.filter = filter;
     this.together = together;
     this.#record = record;
     this.#tools = tools;
-    this.#onRoom = onRoom;
     const { attempts, backoffMs } = record;
     const { limits } = tools;
     this.#rules = {
@@ -201,26 +206,29 @@ export class WorkGroup {
 
   /**
    * Ends a claim and says what came of it, in one commit. Answers with the receipts of `events`; undefined where the claim is
-   * not the satellite's. Rejects where the log refuses, or one of the events is `ID_REUSED`: then it is held as before.
+   * not the satellite's. Rejects where the log refuses, or one of the events is `ID_REUSED`: then it is held as before. `said`: by
+   * which it is known when it comes again.
    */
   settle(
     socket: HubSocket,
     claim: Parameters<Claims["settle"]>[1],
     events: readonly NewEvent[],
+    said: string,
   ): Promise<readonly Accepted[]> | undefined {
     const change = this.#claims.settle(socket.id, claim, Date.now());
     if (change === undefined) return undefined;
     const receipts = this.#write(change, this.#ids.get(change.offset), events, socket).then((all) =>
       all.slice(0, events.length),
     );
-    this.#remember(claim.token, { by: change.by, receipts });
+    this.#remember(claim.token, { by: change.by, said, receipts });
     return receipts;
   }
 
   /** The answer again, while that is written or soon after, since it may have got lost. Undefined: it has not settled that. */
-  settledBefore(socket: HubSocket, { token }: ClaimToken): Settled["receipts"] | undefined {
+  settledBefore(socket: HubSocket, token: number, said: string): Settled["receipts"] | undefined {
     const settled = this.#settled.get(token) ?? this.#settledBefore.get(token);
-    return settled?.by === nameOf(socket.data.identity) ? settled.receipts : undefined;
+    const isSame = settled?.by === nameOf(socket.data.identity) && settled.said === said;
+    return isSame ? settled.receipts : undefined;
   }
 
   /** Gives a dead event a new life, or forgets it. Whether it was dead. */
@@ -268,14 +276,14 @@ export class WorkGroup {
     const claims = Array.from(this.#claims.offsets, (offset) => claimRecord(this.name, offset));
     const gone = [groupRecord(this.name), ...claims].map((name) => ({ name, value: null }));
     try {
-      await this.#tools.publisher.record(gone);
+      await this.#tools.publisher.record(gone, this);
     } catch (error) {
       this.#hasEnded = false;
       this.pump();
       throw error;
     }
     this.#claims.forget();
-    this.#onRoom();
+    this.#tools.onRoom();
     const { group } = this.#record;
     for (const socket of this.#sockets.values()) {
       socket.emit("hub:unworked", { group, error: errorBody("GROUP_UNKNOWN") });
@@ -304,12 +312,16 @@ export class WorkGroup {
   #expire(): void {
     const changes = this.#claims.expire(Date.now());
     this.#isDue ||= changes.length === mostExpired;
+    const lost = new Map<HubSocket, number[]>();
     for (const change of changes) {
-      this.#tell(change, this.#ids.get(change.offset));
-      this.#ids.delete(change.offset);
-      const socket = change.member === undefined ? undefined : this.#sockets.get(change.member);
-      socket?.emit("hub:lost", { group: this.#record.group, offsets: [change.offset] });
+      const { offset, member, by } = change;
+      this.#tell(change, this.#ids.get(offset));
+      this.#ids.delete(offset);
+      this.#tools.meter.lose(`${this.#tools.contract.name} ${by}`);
+      const socket = member === undefined ? undefined : this.#sockets.get(member);
+      if (socket !== undefined) lost.set(socket, [...(lost.get(socket) ?? []), offset]);
     }
+    for (const [socket, offsets] of lost) socket.emit("hub:lost", { group: this.#record.group, offsets });
   }
 
   /**
@@ -386,7 +398,7 @@ export class WorkGroup {
   async #round(): Promise<void> {
     if (this.#hasEnded) return;
     this.#letGo();
-    this.#passOverUnread();
+    this.#passOver();
     const round = this.#claims.handOver(Date.now());
     if (round === undefined) return;
     const facts = this.#facts.splice(0);
@@ -400,7 +412,7 @@ export class WorkGroup {
       })),
     ];
     try {
-      await this.#tools.publisher.commit(facts, changes);
+      await this.#tools.publisher.commit(facts, changes, { source: this.together, order: this });
     } catch (error) {
       this.#claims.abortRound();
       this.#facts.unshift(...facts);
@@ -420,18 +432,33 @@ export class WorkGroup {
     }
   }
 
-  /** Members that do not read what they are sent are given nothing more until they have. */
-  #passOverUnread(): void {
+  /** Members that do not read what they are sent, or let too much run out, are given nothing more until they have, or that is over. */
+  #passOver(): void {
     for (const socket of this.#sockets.values()) {
-      if (unsentBytes(socket.conn) <= this.#tools.limits.unsentBytes) continue;
-      this.#claims.pause(socket.id);
-      if (this.#unread.has(socket)) continue;
-      this.#unread.add(socket);
-      void whenDrained(socket.conn).then(() => {
-        this.#unread.delete(socket);
-        if (this.#sockets.has(socket.id)) this.hold(socket, []);
-      });
+      const whenFit = this.#passedOver.has(socket) ? undefined : this.#whenFit(socket);
+      if (whenFit !== undefined) {
+        this.#passedOver.add(socket);
+        void whenFit.then(() => {
+          this.#passedOver.delete(socket);
+          if (this.#sockets.has(socket.id)) this.hold(socket, []);
+        });
+      }
+      if (this.#passedOver.has(socket)) this.#claims.pause(socket.id);
     }
+  }
+
+  /** Undefined: now. */
+  #whenFit(socket: HubSocket): Promise<void> | undefined {
+    const { limits, meter } = this.#tools;
+    if (unsentBytes(socket.conn) > limits.unsentBytes) return whenDrained(socket.conn);
+    const waitMs = meter.lossWaitMs(socket);
+    return waitMs > 0 ? pause(waitMs, undefined, { ref: false }) : undefined;
+  }
+
+  /** Whether other groups that wait for this one's claims to end may look at more now that one has ended. */
+  #wasFull(): boolean {
+    const { count, most, all } = this.together;
+    return count === most - 1 || (all !== undefined && all.count + 1 >= all.most);
   }
 
   async #send(given: readonly HandOver[]): Promise<void> {
@@ -482,13 +509,17 @@ export class WorkGroup {
     const fact = this.#factOf(change, id);
     const all = fact === undefined ? events : [...events, fact];
     const changes = [{ name: claimRecord(this.name, offset), value }];
-    const committed = this.#tools.publisher.commit(all, changes, source);
+    const committed = this.#tools.publisher.commit(all, changes, {
+      source,
+      order: this,
+      mayBeRefused: source !== undefined,
+    });
     this.#writes.add(committed);
     this.pump(); // its room is free
     try {
       const receipts = await committed;
       this.#claims.commit(change);
-      if (this.together.count === this.together.most - 1) this.#onRoom();
+      if (this.#wasFull()) this.#tools.onRoom();
       this.#ids.delete(offset);
       this.pump();
       return receipts;

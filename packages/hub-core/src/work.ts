@@ -71,6 +71,8 @@ export class WorkGroups {
   readonly #limits: Limits;
   readonly #tools: GroupTools;
   readonly #groups = new Map<string, WorkGroup>();
+  /** By the satellites that were the first to name them. */
+  readonly #togethers = new Map<string, Together>();
   /** Those whose first record is on its way to disk, and who was the first to name them. */
   readonly #making = new Map<string, { readonly by: string; readonly group: Promise<WorkGroup> }>();
   #loading: Promise<void> | undefined;
@@ -147,8 +149,9 @@ export class WorkGroups {
     { events = [], offset, token, outcome, error }: SettleItem,
     admit: Admit,
   ): Promise<SettledReply> {
+    const said = JSON.stringify([offset, outcome, events.map(([name, , options]) => [name, options])]);
     const claimed = group.claimed(socket, { offset, token });
-    if (claimed === undefined) return replyTo(group.settledBefore(socket, { offset, token }));
+    if (claimed === undefined) return replyTo(group.settledBefore(socket, token, said));
     if (events.length > 0 && outcome !== "done") return refused("MESSAGE_INVALID");
     const admitted: NewEvent[] = [];
     for (const entry of events) {
@@ -159,7 +162,7 @@ export class WorkGroups {
       admitted.push(result);
     }
     const ended = { offset, token, outcome, ...(error !== undefined && { error }) };
-    return replyTo(group.settle(socket, ended, admitted));
+    return replyTo(group.settle(socket, ended, admitted, said));
   }
 
   /** For an event said under a claim: what it comes of, or what to refuse it with. */
@@ -236,7 +239,7 @@ export class WorkGroups {
     const group = await this.#find(socket, request.data.group);
     if (group === undefined) return refused("GROUP_UNKNOWN");
     await group.forget();
-    if (this.#groups.get(group.name) === group) this.#groups.delete(group.name);
+    if (this.#groups.get(group.name) === group) this.#drop(group);
     return { ok: true };
   }
 
@@ -289,16 +292,26 @@ export class WorkGroups {
   }
 
   #groupOf(full: string, record: GroupRecord, filter: Filter, claims: readonly ClaimRecord[]): WorkGroup {
-    return new WorkGroup(full, record, filter, claims, this.#togetherOf(record), this.#tools, () =>
-      this.look(),
-    );
+    return new WorkGroup(full, record, filter, claims, this.#togetherOf(record), this.#tools);
   }
 
   /** What the claims of the satellite's groups are counted by. */
   #togetherOf(firstNamedBy: Identity): Together {
     const by = nameOf(firstNamedBy);
-    const other = [...this.#groups.values()].find(({ record }) => nameOf(record) === by);
-    return other?.together ?? { count: 0, most: this.#limits.claimsPerSatellite };
+    const known = this.#togethers.get(by);
+    if (known !== undefined) return known;
+    const { claims: all } = this.#tools;
+    const together = { count: 0, most: this.#limits.claimsPerSatellite, all };
+    this.#togethers.set(by, together);
+    all.parts += 1;
+    return together;
+  }
+
+  #drop(group: WorkGroup): void {
+    this.#groups.delete(group.name);
+    const by = nameOf(group.record);
+    const areOthers = [...this.#groups.values()].some(({ together }) => together === group.together);
+    if (!areOthers && this.#togethers.delete(by)) this.#tools.claims.parts -= 1;
   }
 
   async #find(socket: HubSocket, group: string): Promise<WorkGroup | undefined> {
@@ -336,7 +349,12 @@ export class WorkGroups {
       }
       const claims = [...(await this.#log.records(claimRecord(full))).values()].map(claimFrom);
       const group = this.#groupOf(full, record, filter, claims);
-      await group.load(claims.filter(({ state }) => state === "held").map(({ offset }) => offset));
+      try {
+        await group.load(claims.filter(({ state }) => state === "held").map(({ offset }) => offset));
+      } catch (error) {
+        group.claims.forget(); // it is made anew by the next one who asks
+        throw error;
+      }
       this.#groups.set(full, group);
     }
   }

@@ -388,6 +388,26 @@ it("claims of all groups that one satellite was the first to name are bounded to
   await claimed();
 });
 
+it("claims of all groups are bounded: where there are so many, who has more than an equal part waits", async () => {
+  await using hub = await startHub({ contracts, limits: { claims: 4 } });
+  await using one = await connect(hub, { ...batched, id: "one" });
+  await using two = await connect(hub, { ...batched, id: "two" });
+  for (const id of ["a", "b", "c", "d", "e"]) await one.say("said", { id });
+  const held = async () => {
+    const { groups } = (await one.socket.emitWithAck("hub:groups", {})) as { groups: GroupStatus[] };
+    return Object.fromEntries(groups.map(({ group, waiting, held }) => [group, waiting + held]));
+  };
+  await (await workIn(one, "g1", 4))();
+  expect(await held()).toEqual({ g1: 4 });
+  const firstTwo = two.next("hub:claims");
+  const allFour = await workIn(two, "g2", 4);
+  await firstTwo;
+  expect(await held()).toEqual({ g1: 4, g2: 2 });
+  await one.socket.emitWithAck("hub:forget", { group: "g1" });
+  await allFour();
+  expect(await held()).toEqual({ g2: 4 });
+});
+
 it("a group that waited for the claims of others to end goes on when they have, though nobody says anything", async () => {
   await using hub = await startHub({ contracts, limits: { claimsPerSatellite: 3 } });
   await using client = await connect(hub, batched);

@@ -71,6 +71,23 @@ it("a message with more settles, or more events of these, than a batch may have 
   });
 });
 
+it("a settle that comes again is answered again, and one that says something else is not", async () => {
+  await using hub = await startGated();
+  const { worker, claims } = await atWork(hub, 2);
+  await using _worker = worker;
+  const [first, second] = claims as [Claim, Claim];
+  const mood = (id: string) => ({ events: [["mood", { who: "a", mood: "glad" }, { id }]] });
+  const settled = await settle(worker, [first], mood("m"));
+  expect(settled).toMatchObject({ replies: [{ ok: true, receipts: [{ id: "m" }] }] });
+  expect(await settle(worker, [first], mood("m"))).toEqual(settled);
+  const lost = { ok: true, replies: [refusal("LEASE_LOST")] };
+  expect(await settle(worker, [first], {})).toEqual(lost);
+  expect(await settle(worker, [first], mood("n"))).toEqual(lost);
+  expect(await settle(worker, [first], { outcome: "retry" })).toEqual(lost);
+  expect(await settle(worker, [{ ...first, offset: second.offset }], mood("m"))).toEqual(lost);
+  expect((await hub.log.read({ after: 0 })).events.filter(({ event }) => event === "mood")).toHaveLength(1);
+});
+
 it("a group that is forgotten while settles wait for the disk leaves nothing behind", async () => {
   await using hub = await startGated();
   const { worker, claims } = await atWork(hub, 150);

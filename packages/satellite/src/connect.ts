@@ -80,6 +80,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
   #reconnects = 0;
   /** Connections so far that are gone, made or not. */
   #connectionsLost = 0;
+  #waitingForHub: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #waitingForReady: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   constructor(contract: C, options: ConnectOptions<C>) {
@@ -109,7 +110,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       reconnectionDelayMax: 2_000,
       parser,
     });
-    this.#asking = new Asking(this.#socket, () => this.ready());
+    this.#asking = new Asking(this.#socket, () => this.#welcomed());
     this.#speaker = new Speaker(this.#socket, outboxEvents ?? 10_000, store, this.#onError);
     this.#questions = new Questions(this.#socket, this.#onError);
     this.#presence = new Presence(this.#socket, this.#onError);
@@ -379,6 +380,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       this.#speaker.welcome(welcome.limits);
       this.#questions.welcome(welcome.limits.messageBytes);
       this.#presence.welcome();
+      for (const { resolve } of this.#waitingForHub.splice(0)) resolve();
       this.#settleReady();
     });
     socket.on("disconnect", (reason) => {
@@ -475,6 +477,7 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
       follower.end(ended?.code === "CLOSED" ? undefined : ended);
     for (const worker of this.#workers.values()) worker.end(ended?.code === "CLOSED" ? undefined : ended);
     this.#ending = this.#speaker.end(ended);
+    for (const { reject } of this.#waitingForHub.splice(0)) reject(ended);
     this.#settleReady(ended);
   }
 
@@ -483,6 +486,13 @@ class ConnectedSatellite<C extends Contract> implements Satellite<C> {
     const { status, reason } = this.#connection;
     if (status === "refused") return reason;
     return status === "closed" ? new OrreryError("CLOSED") : undefined;
+  }
+
+  /** Resolves when the hub is there, whatever it says of what this one wants to hear. */
+  async #welcomed(): Promise<void> {
+    this.#throwIfEnded();
+    if (this.#welcome !== undefined) return;
+    await new Promise<void>((resolve, reject) => this.#waitingForHub.push({ resolve, reject }));
   }
 
   #throwIfEnded(): void {

@@ -367,6 +367,7 @@ describe("on", () => {
     await until("not-listening");
     await expect(vendor.ready()).rejects.toMatchObject({ code: "FORBIDDEN" });
     await vendor.emit("pickup", parcel("p-2"));
+    expect(await vendor.followers()).toEqual([]); // what it asks the hub is answered, too
     expect(keys()).toEqual([]);
     vendor.off("position");
     await vendor.ready();
