@@ -86,8 +86,8 @@ const defaultMostBehindLength = 10_000;
 const defaultMostDead = 100_000;
 /** Of one round: what it writes, and what it sends. The next one follows at once. */
 export const mostGiven = 256;
-/** Of one `expire`: others have their turn between. */
-export const mostExpired = 256;
+/** Of one `expire`: others have their turn between, also where a hundred groups have so many in the same moment. */
+export const mostExpired = 64;
 
 /**
  * The claims of one group: which events wait, who holds which, and which are dead. It has no clock, no timers and no disk: it
