@@ -23,6 +23,8 @@ import { issuesOf } from "./refused.ts";
 /** An event that passed every check. */
 export type Admitted = Omit<NewEvent, "keep"> & { readonly keep: Keep };
 
+export const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
+
 /**
  * What an event comes of that is said under a claim. Its id is one among those of that group's attempts at that event: whoever makes
  * the next attempt says the same, and nobody else has said it before.
@@ -157,6 +159,12 @@ function idOf(options: unknown, nextId: () => string): string | ErrorBody {
   const { id } = options as { id?: unknown };
   if (id === undefined) return nextId();
   return typeof id === "string" && usableId.test(id) ? id : errorBody("ID_INVALID");
+}
+
+/** What the options of an entry give; empty where the hub is to give an id, or would refuse them. */
+export function givenId(options: unknown): string {
+  const id = (options as { readonly id?: unknown } | null | undefined)?.id;
+  return typeof id === "string" ? id : "";
 }
 
 type ShapeFault = "DATA_TOO_DEEP" | "DATA_TOO_WIDE" | "KEY_RESERVED";

@@ -39,8 +39,13 @@ export interface AllTogether {
   parts: number;
 }
 
+/** Whether no more are to come. */
 export const areTooMany = ({ count, most, all }: Together): boolean =>
   count >= most || (all !== undefined && all.count >= all.most && count >= all.most / all.parts);
+
+/** Whether some group may wait for one of them to end. */
+export const areWaitedFor = ({ count, most, all }: Together): boolean =>
+  count >= most || (all !== undefined && all.count >= all.most);
 
 /** How an attempt, or a dead event, ended, and what comes of it. */
 export interface Change {

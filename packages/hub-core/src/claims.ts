@@ -60,6 +60,12 @@ export interface Round {
   readonly claims: readonly HandOver[];
 }
 
+/** A claim whose time was over. */
+export interface Expired extends Change {
+  /** Of whoever had it. Not where nobody has come back for it since the hub started: it was the hub that was away. */
+  readonly isLoss: boolean;
+}
+
 /** Is written: a hand-over is on its way to disk (`round`), or a change. */
 type Writing = "round" | Change;
 
@@ -242,9 +248,9 @@ export class Claims {
     return held.filter(isLost).map(({ offset }) => offset);
   }
 
-  /** The connection is given nothing until it says something. */
-  pause(id: string): void {
-    this.#members.pause(id);
+  /** The connection is given nothing for now, or again. */
+  passOver(id: string, isPassedOver = true): void {
+    this.#members.passOver(id, isPassedOver);
   }
 
   /** The connection is gone. What it holds is over when the grace is, or the lease. */
@@ -378,15 +384,15 @@ export class Claims {
    * Takes back the claims whose time is over. A member that is connected, but let a lease run out, may be stopped, and would
    * use up an attempt at everything it is given: it gets nothing more until it says something. At most `mostExpired`: then ask again.
    */
-  expire(nowMs: number): readonly Change[] {
-    const changes: Change[] = [];
+  expire(nowMs: number): readonly Expired[] {
+    const changes: Expired[] = [];
     while (changes.length < mostExpired) {
       const { first } = this.#leases;
       if (first === undefined || this.#endMs(first) > nowMs) break;
       const change = over(first.record as HeldRecord, this.#rules, this.#chance(), nowMs);
-      if (first.member === undefined) changes.push(change);
+      if (first.member === undefined) changes.push({ ...change, isLoss: first.goneMs !== undefined });
       else {
-        changes.push({ ...change, member: first.member.id });
+        changes.push({ ...change, isLoss: true, member: first.member.id });
         if (change.outcome === "expired") this.#members.pause(first.member.id);
       }
       this.#apply(first, change.record);

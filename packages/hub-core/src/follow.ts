@@ -64,8 +64,6 @@ interface Follower {
   /** Everything up to it was handled. */
   cursor: number;
   readonly parked: Map<number, Parked>;
-  /** Records of what is parked that are on their way to disk. They have their share of a commit: others may overtake them. */
-  readonly writes: Set<Promise<unknown>>;
   following?: Following;
   forgetting?: Promise<void>;
 }
@@ -177,14 +175,15 @@ export class Followers {
 
   /** Rejects where the log refuses: then the name stays. */
   async #forget(follower: Follower): Promise<void> {
-    const { name, as, parked, following, writes } = follower;
+    const { name, as, parked, following } = follower;
     stopFollowing(follower);
-    await Promise.allSettled(writes);
     const records = [...parked.keys()].map((offset) => ({ name: parkedRecord(name, offset), value: null }));
-    await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records]);
+    await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records], follower);
     this.#followers.delete(name);
     for (const offset of [...parked.keys()]) this.#keep(follower, offset, undefined);
-    following?.socket.emit("hub:unfollowed", { as, error: errorBody("FOLLOWER_UNKNOWN") });
+    const error = errorBody("FOLLOWER_UNKNOWN");
+    for (const one of [following, follower.following]) one?.socket.emit("hub:unfollowed", { as, error });
+    stopFollowing(follower); // who came meanwhile
   }
 
   /** For `hub:parked`: as many as one message takes. */
@@ -330,9 +329,8 @@ export class Followers {
     if (parked.some(({ offset }) => offset <= after || offset > through)) return;
     if (new Set(parked.map(({ offset }) => offset)).size < parked.length) return;
     // What is parked must be on disk before the cursor moves past it.
-    const areParked = await Promise.all(parked.map((failure) => this.#park(follower, following, failure)));
-    if (areParked.every((isParked) => isParked))
-      this.#happened(follower, following, { kind: "handled", through });
+    for (const failure of parked) if (!(await this.#park(follower, following, failure))) return;
+    this.#happened(follower, following, { kind: "handled", through });
   }
 
   async #redriven(
@@ -348,10 +346,8 @@ export class Followers {
       await this.#park(follower, following, { ...failure, offset });
       return;
     }
-    await Promise.allSettled(follower.writes);
-    if (this.#followers.get(follower.name) !== follower) return;
     this.#keep(follower, offset, undefined);
-    await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }]);
+    await this.#publisher.record([{ name: parkedRecord(follower.name, offset), value: null }], follower);
   }
 
   /** Whether it is parked. Where there is no room for it the follower has ended. */
@@ -392,18 +388,16 @@ export class Followers {
     return true;
   }
 
+  /** As what its satellite says: it counts, and has its share of a commit. What of the follower is written later does not overtake it. */
   async #write(
     follower: Follower,
     socket: HubSocket,
     change: { readonly name: string; readonly value: string },
   ) {
     const arrive = this.#meter.repeat(socket, change.value.length);
-    const committed = this.#publisher.commit([], [change], { source: socket });
-    follower.writes.add(committed);
     try {
-      await committed;
+      await this.#publisher.commit([], [change], { source: socket, order: follower, leads: true });
     } finally {
-      follower.writes.delete(committed);
       arrive();
     }
   }
@@ -443,7 +437,7 @@ export class Followers {
   }
 
   async #make(name: string, as: string, cursor: number): Promise<Follower> {
-    const follower: Follower = { name, as, cursor, parked: new Map(), writes: new Set() };
+    const follower: Follower = { name, as, cursor, parked: new Map() };
     await this.#publisher.record([this.#cursorChange(follower)]);
     this.#followers.set(name, follower);
     return follower;
@@ -471,7 +465,7 @@ export class Followers {
       const name = record.slice(cursorRecord("").length);
       const as = name.slice(name.lastIndexOf("/") + 1);
       const { cursor } = JSON.parse(value);
-      this.#followers.set(name, { name, as, cursor, parked: new Map(), writes: new Set() });
+      this.#followers.set(name, { name, as, cursor, parked: new Map() });
     }
     for (const [record, value] of await this.#log.records(parkedRecord(prefix))) {
       const name = record.slice(parkedRecord("").length, record.lastIndexOf("/"));

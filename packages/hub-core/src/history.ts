@@ -6,6 +6,7 @@ import type { ClaimRecord } from "./claim-record.ts";
 import { filterOf } from "./filter-of.ts";
 import { type Place, placeFrom, placeText, start, textOf } from "./history-place.ts";
 import { refused } from "./refused.ts";
+import { slicesOf } from "./slices.ts";
 import type { WorkGroups } from "./work.ts";
 import { factsOf, type WorkFact, workEventName } from "./work-fact.ts";
 import type { GroupTools } from "./work-group.ts";
@@ -85,8 +86,7 @@ export class History {
     const mayHear = new Map<number, boolean>();
     const entries: HistoryEntry[] = [];
     let length = 0;
-    for (let first = 0; first < page.length; first += readAtOnce) {
-      const some = page.slice(first, first + readAtOnce);
+    for (const some of slicesOf(page, readAtOnce)) {
       const unread = some.filter(({ offset, event }) => event !== "none" || !mayHear.has(offset));
       const events = await this.#eventsAt(new Set(unread.map(({ offset }) => offset)), filter);
       for (const [offset, event] of events) mayHear.set(offset, event !== undefined);

@@ -21,6 +21,7 @@ interface Place extends Member {
   readonly ending: Set<number>;
   /** Until it says something. */
   isPaused: boolean;
+  isPassedOver: boolean;
   /** The turn in which it was last given something. */
   turn: number;
   readonly joined: number;
@@ -59,6 +60,7 @@ export class Members {
       claims: new Set(),
       ending: new Set(),
       isPaused: false,
+      isPassedOver: false,
       turn: 0,
       joined: this.#joined,
     };
@@ -78,6 +80,15 @@ export class Members {
 
   resume(id: string): void {
     this.#setPaused(id, false);
+  }
+
+  /** It is given nothing for now, whatever it says, or again. */
+  passOver(id: string, isPassedOver: boolean): void {
+    const place = this.#all.get(id);
+    if (place === undefined) return;
+    this.#change(place, () => {
+      place.isPassedOver = isPassedOver;
+    });
   }
 
   leave(id: string): void {
@@ -158,4 +169,5 @@ const byTurn = (a: Place, b: Place): number =>
 
 const takenOf = ({ claims, ending }: Member): number => claims.size - ending.size;
 
-const roomOf = (place: Place): number => (place.isPaused ? 0 : Math.max(0, place.capacity - takenOf(place)));
+const roomOf = (place: Place): number =>
+  place.isPaused || place.isPassedOver ? 0 : Math.max(0, place.capacity - takenOf(place));

@@ -1,4 +1,5 @@
 import { type Contract, type ErrorBody, errorBody, eventOf } from "@orrery/contracts";
+import { givenId } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Holds } from "./holds.ts";
 import type { Limits } from "./limits.ts";
@@ -69,8 +70,7 @@ function firstKept(contract: Contract, entries: readonly unknown[]): { readonly 
     const [name, , options] = entry;
     const keep = eventOf(contract, name)?.keep;
     if (keep === undefined || keep === "none") continue;
-    const id: unknown = options?.id;
-    return { id: typeof id === "string" ? id : "" };
+    return { id: givenId(options) };
   }
   return undefined;
 }

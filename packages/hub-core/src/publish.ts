@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Accepted, type ErrorCode, errorBody, OrreryError, type Receipt } from "@orrery/contracts";
 import type { Appended, EventLog, NewEvent, RecordChange, Whole } from "@orrery/event-log";
-import type { Admitted } from "./admit.ts";
+import { type Admitted, isKept } from "./admit.ts";
 import { type Heard, heardEncoder } from "./heard.ts";
 import { Holds } from "./holds.ts";
 import type { Limits } from "./limits.ts";
@@ -21,14 +21,19 @@ interface Waiting {
   readonly connection: object | undefined;
   /** Undefined: of the hub itself. */
   readonly share: Share | undefined;
-  /** What has the same is written in the order in which it came. Undefined: nothing has. */
+  /** What has the same is not written before what of it `leads` and came before. */
   readonly order?: object | undefined;
+  readonly leads?: boolean | undefined;
   readonly answer: (receipts: readonly Receipt[], error?: unknown) => void;
 }
 
 interface CommitOptions {
+  /** Whose share of a commit it takes, in the order of which it is written. Default: the hub's own. */
   readonly source?: object | undefined;
+  /** What has the same order, and came later, does not overtake it where it `leads`. */
   readonly order?: object | undefined;
+  readonly leads?: boolean;
+  /** Where too much waits for the disk it is refused, with `HUB_BUSY`. */
   readonly mayBeRefused?: boolean;
 }
 
@@ -101,14 +106,12 @@ export class Publisher {
 
   /**
    * Commits events and records together. Rejects where the log refuses them, and with the first refusal of an event, such as
-   * `ID_REUSED`; then nothing of it happened. `source`: whose share of a commit it takes, in the order of which it is written;
-   * undefined: the hub's own. `order`: what else is not to overtake it, nor to be overtaken. `mayBeRefused`: it is refused with `HUB_BUSY`
-   * where too much waits for the disk.
+   * `ID_REUSED`; then nothing of it happened.
    */
   commit(
     events: readonly NewEvent[],
     records: readonly RecordChange[],
-    { source, order, mayBeRefused = false }: CommitOptions = {},
+    { source, order, leads, mayBeRefused = false }: CommitOptions = {},
   ): Promise<readonly Accepted[]> {
     const bytes = bytesOf(events);
     if (mayBeRefused && this.#isTooMuch(bytes)) return Promise.reject(new OrreryError("HUB_BUSY"));
@@ -121,7 +124,7 @@ export class Publisher {
         else if (refused !== undefined) reject(OrreryError.from(refused.error));
         else resolve(receipts as readonly Accepted[]);
       };
-      this.#push({ events, records, isWhole: true, connection: undefined, share, order, answer });
+      this.#push({ events, records, isWhole: true, connection: undefined, share, order, leads, answer });
     });
   }
 
@@ -246,7 +249,7 @@ export class Publisher {
     let total = 0;
     let isFull = false;
     for (const waiting of this.#queue) {
-      const { share, order, events } = waiting;
+      const { share, order, leads, events } = waiting;
       const weight = (taken.get(share?.source) ?? 0) + (share?.weight ?? 0);
       const isBehind = order !== undefined && behind.has(order);
       const isOver = isBehind || (weight > 1 && taken.has(share?.source));
@@ -254,7 +257,7 @@ export class Publisher {
       if (isOver || isFull) {
         left.push(waiting);
         if (share !== undefined) taken.set(share.source, 1); // what it said behind this waits as well
-        if (order !== undefined) behind.add(order);
+        if (order !== undefined && leads) behind.add(order);
         continue;
       }
       batch.push(waiting);
@@ -321,8 +324,6 @@ interface Part {
   readonly events: NewEvent[];
   weight: number;
 }
-
-const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
 
 const bytesOf = (events: readonly NewEvent[]): number =>
   events.reduce((sum, { data }) => sum + data.length, 0);

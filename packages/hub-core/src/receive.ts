@@ -6,7 +6,7 @@ import {
   type ListenReply,
   type Receipt,
 } from "@orrery/contracts";
-import { type Admitted, admit, type Claimed, type Scrutiny } from "./admit.ts";
+import { type Admitted, admit, type Claimed, givenId, type Scrutiny } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Followers } from "./follow.ts";
 import type { History } from "./history.ts";
@@ -221,11 +221,7 @@ function admitEntry(
 const hasClaim = (options: unknown): options is { readonly claim: unknown } =>
   typeof options === "object" && options !== null && Object.hasOwn(options, "claim");
 
-/** Empty where the hub is to give it one. */
-function idOf([, , options]: readonly unknown[]): string {
-  const id = (options as { readonly id?: unknown } | undefined)?.id;
-  return typeof id === "string" ? id : "";
-}
+const idOf = ([, , options]: readonly unknown[]): string => givenId(options);
 
 const isEntry = (entry: unknown): entry is unknown[] =>
   Array.isArray(entry) && entry.length >= 1 && entry.length <= 3;

@@ -12,7 +12,13 @@ import { type Filter, metaOf, type NewEvent, type RecordChange, withAttempt } fr
 import type { Claimed } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { LeftBehind } from "./claim-behind.ts";
-import type { AllTogether, Change, ClaimRules, Together } from "./claim-outcome.ts";
+import {
+  type AllTogether,
+  areWaitedFor,
+  type Change,
+  type ClaimRules,
+  type Together,
+} from "./claim-outcome.ts";
 import { type ClaimRecord, claimText } from "./claim-record.ts";
 import { Claims, type HandOver, type Joining, mostExpired, mostGiven, type Seen } from "./claims.ts";
 import { unsentBytes, whenDrained } from "./connection.ts";
@@ -180,6 +186,7 @@ export class WorkGroup {
     Object.assign(this.#rules, rules);
     this.#sockets.set(socket.id, socket);
     const lost = this.#claims.join({ ...joining, id: socket.id }, Date.now());
+    if (this.#passedOver.has(socket)) this.#claims.passOver(socket.id);
     setImmediate(() => this.pump()); // claims come after the reply
     return lost;
   }
@@ -283,7 +290,6 @@ export class WorkGroup {
       throw error;
     }
     this.#claims.forget();
-    this.#tools.onRoom();
     const { group } = this.#record;
     for (const socket of this.#sockets.values()) {
       socket.emit("hub:unworked", { group, error: errorBody("GROUP_UNKNOWN") });
@@ -314,10 +320,10 @@ export class WorkGroup {
     this.#isDue ||= changes.length === mostExpired;
     const lost = new Map<HubSocket, number[]>();
     for (const change of changes) {
-      const { offset, member, by } = change;
+      const { offset, member, by, isLoss } = change;
       this.#tell(change, this.#ids.get(offset));
       this.#ids.delete(offset);
-      this.#tools.meter.lose(`${this.#tools.contract.name} ${by}`);
+      if (isLoss) this.#tools.meter.lose(`${this.#tools.contract.name} ${by}`);
       const socket = member === undefined ? undefined : this.#sockets.get(member);
       if (socket !== undefined) lost.set(socket, [...(lost.get(socket) ?? []), offset]);
     }
@@ -412,7 +418,7 @@ export class WorkGroup {
       })),
     ];
     try {
-      await this.#tools.publisher.commit(facts, changes, { source: this.together, order: this });
+      await this.#tools.publisher.commit(facts, changes, { source: this.together, order: this, leads: true });
     } catch (error) {
       this.#claims.abortRound();
       this.#facts.unshift(...facts);
@@ -435,15 +441,16 @@ export class WorkGroup {
   /** Members that do not read what they are sent, or let too much run out, are given nothing more until they have, or that is over. */
   #passOver(): void {
     for (const socket of this.#sockets.values()) {
-      const whenFit = this.#passedOver.has(socket) ? undefined : this.#whenFit(socket);
-      if (whenFit !== undefined) {
-        this.#passedOver.add(socket);
-        void whenFit.then(() => {
-          this.#passedOver.delete(socket);
-          if (this.#sockets.has(socket.id)) this.hold(socket, []);
-        });
-      }
-      if (this.#passedOver.has(socket)) this.#claims.pause(socket.id);
+      if (this.#passedOver.has(socket)) continue;
+      const whenFit = this.#whenFit(socket);
+      if (whenFit === undefined) continue;
+      this.#passedOver.add(socket);
+      this.#claims.passOver(socket.id);
+      void whenFit.then(() => {
+        this.#passedOver.delete(socket);
+        this.#claims.passOver(socket.id, false);
+        this.pump();
+      });
     }
   }
 
@@ -453,12 +460,6 @@ export class WorkGroup {
     if (unsentBytes(socket.conn) > limits.unsentBytes) return whenDrained(socket.conn);
     const waitMs = meter.lossWaitMs(socket);
     return waitMs > 0 ? pause(waitMs, undefined, { ref: false }) : undefined;
-  }
-
-  /** Whether other groups that wait for this one's claims to end may look at more now that one has ended. */
-  #wasFull(): boolean {
-    const { count, most, all } = this.together;
-    return count === most - 1 || (all !== undefined && all.count + 1 >= all.most);
   }
 
   async #send(given: readonly HandOver[]): Promise<void> {
@@ -495,6 +496,7 @@ export class WorkGroup {
 
   /** Retention has taken what was to be worked on, or the contract is another one than it was, and lets the role hear less. */
   #bury(socket: HubSocket, { offset, token }: HandOver): void {
+    if (this.#hasEnded) return;
     const error = "The event is not there any more, or not for this group.";
     const change = this.#claims.settle(socket.id, { offset, token, outcome: "dead", error }, Date.now());
     if (change === undefined) return;
@@ -518,8 +520,9 @@ export class WorkGroup {
     this.pump(); // its room is free
     try {
       const receipts = await committed;
+      const isWaitedFor = areWaitedFor(this.together);
       this.#claims.commit(change);
-      if (this.#wasFull()) this.#tools.onRoom();
+      if (isWaitedFor) this.#tools.onRoom();
       this.#ids.delete(offset);
       this.pump();
       return receipts;

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   type Contract,
   type Cursor,
@@ -18,7 +19,7 @@ import {
 } from "@orrery/contracts";
 import type { EventLog, Filter, NewEvent } from "@orrery/event-log";
 import { z } from "zod";
-import type { Admitted, Claimed } from "./admit.ts";
+import { type Admitted, type Claimed, givenId, isKept } from "./admit.ts";
 import type { HubSocket } from "./audience.ts";
 import type { Together } from "./claim-outcome.ts";
 import { type ClaimRecord, claimFrom, type DeadRecord } from "./claim-record.ts";
@@ -28,6 +29,7 @@ import type { Limits } from "./limits.ts";
 import { listOf, mostListed } from "./list-of.ts";
 import { refused } from "./refused.ts";
 import { hearsOwn } from "./rights.ts";
+import { slicesOf } from "./slices.ts";
 import { claimRecord, type GroupRecord, type GroupTools, groupRecord, WorkGroup } from "./work-group.ts";
 
 const Name = z.string().regex(satelliteId);
@@ -149,7 +151,7 @@ export class WorkGroups {
     { events = [], offset, token, outcome, error }: SettleItem,
     admit: Admit,
   ): Promise<SettledReply> {
-    const said = JSON.stringify([offset, outcome, events.map(([name, , options]) => [name, options])]);
+    const said = saidIn(offset, outcome, events);
     const claimed = group.claimed(socket, { offset, token });
     if (claimed === undefined) return replyTo(group.settledBefore(socket, token, said));
     if (events.length > 0 && outcome !== "done") return refused("MESSAGE_INVALID");
@@ -203,8 +205,7 @@ export class WorkGroups {
     const dead: DeadEvent[] = [];
     let length = 0;
     // Beside each other: one by one, a thousand took more than ten seconds on a busy machine.
-    for (let first = 0; first < page.length; first += readAtOnce) {
-      const some = page.slice(first, first + readAtOnce);
+    for (const some of slicesOf(page, readAtOnce)) {
       for (const one of await Promise.all(some.map((record) => this.#deadEvent(record, group.filter)))) {
         length += JSON.stringify(one).length;
         if (dead.length > 0 && length > this.#limits.messageBytes) return { ok: true, dead };
@@ -240,6 +241,7 @@ export class WorkGroups {
     if (group === undefined) return refused("GROUP_UNKNOWN");
     await group.forget();
     if (this.#groups.get(group.name) === group) this.#drop(group);
+    this.#tools.onRoom();
     return { ok: true };
   }
 
@@ -393,4 +395,10 @@ async function replyTo(settled: ReturnType<WorkGroup["settle"]>): Promise<Settle
   }
 }
 
-const isKept = (event: Admitted): event is NewEvent => event.keep !== "none";
+/** The same where a settle comes again, since its answer got lost. */
+function saidIn(offset: number, outcome: string, events: readonly (readonly unknown[])[]): string {
+  const names = events.map(([name, , options]) => [typeof name === "string" ? name : "", givenId(options)]);
+  return createHash("sha256")
+    .update(JSON.stringify([offset, outcome, names]))
+    .digest("base64");
+}

@@ -15,13 +15,13 @@ async function speak(hub: TestHub, count: number): Promise<void> {
     await speaker.socket.emitWithAck("hub:emit", entries.slice(from, from + 250));
 }
 
-/** Works in the group; says all the time that it is there, whatever it has lost. */
-async function workIn(client: PlainClient, group: string, capacity: number) {
+/** Works in the group; says, unless it is silent, that it is there whatever it has lost. */
+async function workIn(client: PlainClient, group: string, capacity: number, { isSilent = false } = {}) {
   const claims: Claim[] = [];
   const isOurs = (packet: { readonly group: string }) => packet.group === group;
   client.socket.on("hub:claims", (packet) => isOurs(packet) && claims.push(...packet.claims));
   client.socket.on("hub:lost", (packet) => {
-    if (isOurs(packet)) client.socket.emit("hub:hold", { group, claims: [] });
+    if (isOurs(packet) && !isSilent) client.socket.emit("hub:hold", { group, claims: [] });
   });
   const terms = { from: "start", leaseMs: 100, attempts: 1_000, backoffMs: 0 };
   const request = { group, events: ["said"], capacity, ...terms };
@@ -43,6 +43,36 @@ it("who lets too many claims run out is given no more for a while, and others ar
   while (ofOther.length < 20) await other.next("hub:claims");
   // A second time around it would have had some of them.
   expect(ofIdle.length).toBeLessThanOrEqual(22);
+});
+
+it("who is silent is given nothing more, also when that is over", async () => {
+  await using hub = await startHub({
+    contracts,
+    limits: { lostClaimsPerSecond: 1_000, lostClaimsAtOnce: 1 },
+  });
+  await using silent = await connect(hub, { ...batched, id: "silent" });
+  await using other = await connect(hub, { ...batched, id: "other" });
+  await speak(hub, 4);
+  const ofSilent = await workIn(silent, "g", 10, { isSilent: true });
+  await silent.next("hub:lost");
+  const ofOther = await workIn(other, "g", 10);
+  while (ofOther.length < 12) await other.next("hub:claims"); // each time a lease later
+  expect(ofSilent).toHaveLength(4);
+});
+
+it("what ran out while the hub was away is nobody's loss", async () => {
+  await using hub = await startHub({ contracts, limits: { lostClaimsPerSecond: 1, lostClaimsAtOnce: 1 } });
+  await speak(hub, 60);
+  {
+    await using worker = await connect(hub, { ...batched, id: "worker" });
+    const before = await workIn(worker, "g", 60);
+    while (before.length < 60) await worker.next("hub:claims");
+    await hub.stop();
+  }
+  await hub.start();
+  await using again = await connect(hub, { ...batched, id: "worker" });
+  const after = await workIn(again, "g", 60);
+  while (after.length < 60) await again.next("hub:claims");
 });
 
 it("what a satellite's groups hand out has its share of a commit", async () => {

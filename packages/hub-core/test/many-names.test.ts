@@ -93,6 +93,22 @@ it("what a satellite's followers have parked is bounded, over a restart too, and
   expect(again.parked[0]).toMatchObject({ offset: 1 });
 });
 
+it("who follows under a name in the moment in which it is forgotten is told so", async () => {
+  await using hub = await startHub({ contracts });
+  {
+    await using client = await connect(hub, batched);
+    await client.socket.emitWithAck("hub:follow", follow("f"));
+  }
+  await hub.stop();
+  await hub.start(); // so that both wait until the hub has read its names
+  await using client = await connect(hub, batched);
+  const ended = client.next("hub:unfollowed");
+  const followed = client.socket.emitWithAck("hub:follow", follow("f"));
+  expect(await client.socket.emitWithAck("hub:forget", { as: "f" })).toEqual({ ok: true });
+  expect(await followed).toMatchObject({ ok: true });
+  expect(await ended).toMatchObject({ as: "f", error: { code: "FOLLOWER_UNKNOWN" } });
+});
+
 describe("what is parked", () => {
   const noRequestRates = {
     requestsPerSecond: 1_000_000,
@@ -231,27 +247,24 @@ describe("what is parked", () => {
     expect(followers).toMatchObject([{ parked: 0, lag: 2 }]);
   });
 
-  /** So many long events were delivered to it. Answers that it parks all of them, and waits until the hub knows. */
-  async function parkLong(hub: TestHub, { socket }: PlainClient, count: number) {
-    await speak(hub, count, "x".repeat(3_000));
-    const delivered = new Promise<(answer: object) => void>((resolve) =>
-      socket.on("hub:deliver", (_, answer) => resolve(answer)),
-    );
-    await socket.emitWithAck("hub:follow", { ...follow("f"), from: "start" });
-    const answer = await delivered;
-    return async () => {
-      answer({ parked: range(0, count).map((offset) => ({ offset, attempts: 1, error: "no" })) });
-      while ((await socket.emitWithAck("hub:parked", { as: "f" })).parked.length < count);
-    };
-  }
-
   it("has its share of a commit, as what is said has", async () => {
     await using hub = await startGated(noRequestRates);
     await using client = await connect(hub, batched);
     await using other = await connect(hub, { ...host, id: "other" });
-    const park = await parkLong(hub, client, 20);
+    const { socket } = client;
+    await speak(hub, 1, "x".repeat(3_000));
+    const answers: ((answer: object) => void)[] = [];
+    socket.on("hub:deliver", (_, answer) => answers.push(answer));
+    const names = numbered(20, (as) => ({ ...follow(as), from: "start" }));
+    await askAll(client, "hub:follow", names);
+    while (answers.length < names.length) await client.next("hub:deliver");
     hub.writing.shut();
-    await park();
+    for (const answer of answers) answer({ parked: [{ offset: 1, attempts: 1, error: "no" }] });
+    const areParked = async () => {
+      const { followers } = await socket.emitWithAck("hub:followers", {});
+      return followers.every(({ parked }: { readonly parked: number }) => parked === 1);
+    };
+    while (!(await areParked()));
     const one = other.say("said", { id: "one" });
     await other.say("waved", { id: "marker" });
     hub.commits.length = 0;
@@ -271,10 +284,17 @@ describe("what is parked", () => {
       limits: { ...noRequestRates, eventsPerSecond: 1, eventsAtOnce: 30 },
     });
     await using client = await connect(hub, batched);
-    const park = await parkLong(hub, client, 20);
+    const { socket } = client;
+    await speak(hub, 20, "x");
+    const delivered = new Promise<(answer: object) => void>((resolve) =>
+      socket.on("hub:deliver", (_, answer) => resolve(answer)),
+    );
+    await socket.emitWithAck("hub:follow", { ...follow("f"), from: "start" });
+    const answer = await delivered;
     const say = () => client.say("said", { id: "a" });
     for (let n = 0; n < 12; n += 1) expect(await say()).toMatchObject({ ok: true });
-    await park();
+    answer({ parked: range(0, 20).map((offset) => ({ offset, attempts: 1, error: "no" })) });
+    while ((await socket.emitWithAck("hub:parked", { as: "f" })).parked.length < 20);
     expect(await say()).toMatchObject({ error: { code: "RATE_LIMITED" } });
   });
 
@@ -406,6 +426,22 @@ it("claims of all groups are bounded: where there are so many, who has more than
   await one.socket.emitWithAck("hub:forget", { group: "g1" });
   await allFour();
   expect(await held()).toEqual({ g2: 4 });
+});
+
+it("a group that waited goes on when its part has grown, though nobody says anything", async () => {
+  await using hub = await startHub({ contracts, limits: { claims: 6 } });
+  await using one = await connect(hub, { ...batched, id: "one" });
+  await using two = await connect(hub, { ...batched, id: "two" });
+  await using three = await connect(hub, { ...batched, id: "three" });
+  for (const id of ["a", "b", "c", "d", "e", "f"]) await one.say("said", { id });
+  const idle = { ...work("g3"), events: ["mood"] };
+  expect(await three.socket.emitWithAck("hub:work", idle)).toMatchObject({ ok: true });
+  await (await workIn(one, "g1", 6))();
+  const firstTwo = two.next("hub:claims");
+  const allThree = await workIn(two, "g2", 3);
+  expect(await firstTwo).toMatchObject({ claims: [{ offset: 1 }, { offset: 2 }] });
+  await three.socket.emitWithAck("hub:forget", { group: "g3" });
+  await allThree();
 });
 
 it("a group that waited for the claims of others to end goes on when they have, though nobody says anything", async () => {

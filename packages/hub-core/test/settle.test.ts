@@ -46,6 +46,26 @@ it("nobody's event waits behind all that another connection settles: that has it
   expect(offsets).toEqual(offsets.toSorted((a, b) => Number(a) - Number(b)));
 });
 
+it("nobody's settle waits behind all that another member of the group settles", async () => {
+  await using hub = await startGated();
+  const { worker, claims } = await atWork(hub, 150);
+  await using _worker = worker;
+  await using little = await connect(hub, { ...host, id: "little", protocol: 1 });
+  const given = little.next("hub:claims") as Promise<{ readonly claims: readonly Claim[] }>;
+  await little.socket.emitWithAck("hub:work", { ...work, capacity: 1 });
+  await little.say("hub:emit", [["said", { id: "one" }]]);
+  const [one] = (await given).claims;
+  hub.writing.shut();
+  const settled = settle(worker, claims, { events: moods(1) });
+  await marker(worker);
+  const littles = settle(little, [one as Claim], { events: [["mood", { who: "little", mood: "glad" }]] });
+  await marker(little);
+  hub.writing.open();
+  const { replies } = await littles;
+  expect(replies[0].receipts[0].offset).toBeLessThan(151 + 150);
+  await settled;
+});
+
 it("what is settled while too much waits for the disk is refused for now, and the claim is held", async () => {
   await using hub = await startGated({ queueBytes: 200 });
   const { worker, claims } = await atWork(hub, 1);
