@@ -173,16 +173,22 @@ export class Followers {
     return { ok: true };
   }
 
-  /** Rejects where the log refuses: then the name stays. */
+  /** Rejects where the log refuses: then the name stays, and who follows under it is told to do so again. */
   async #forget(follower: Follower): Promise<void> {
     const { name, as, parked, following } = follower;
     stopFollowing(follower);
+    const tell = (who: Following | undefined, code: ErrorCode) =>
+      who?.socket.emit("hub:unfollowed", { as, error: errorBody(code) });
     const records = [...parked.keys()].map((offset) => ({ name: parkedRecord(name, offset), value: null }));
-    await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records], follower);
+    try {
+      await this.#publisher.record([{ name: cursorRecord(name), value: null }, ...records], follower);
+    } catch (error) {
+      tell(following, "LOG_FAILED");
+      throw error;
+    }
     this.#followers.delete(name);
     for (const offset of [...parked.keys()]) this.#keep(follower, offset, undefined);
-    const error = errorBody("FOLLOWER_UNKNOWN");
-    for (const one of [following, follower.following]) one?.socket.emit("hub:unfollowed", { as, error });
+    for (const one of [following, follower.following]) tell(one, "FOLLOWER_UNKNOWN");
     stopFollowing(follower); // who came meanwhile
   }
 

@@ -72,6 +72,28 @@ describe("a log that fails", () => {
     expect([...(await at.log.records("")).keys()]).toEqual([]);
   });
 
+  it("when a follower is to be forgotten leaves it as it was, and who follows is told to do so again", async () => {
+    await using at = await startFailing();
+    await using hub = open(at.log);
+    const url = await hub.listen({ port: 0 });
+    await using guest = await satellite(url, "guest", "g");
+    const follow = () => guest.socket.emitWithAck("hub:follow", { as: "f", events: ["said"] });
+    const forget = () => guest.socket.emitWithAck("hub:forget", { as: "f" });
+    expect(await follow()).toMatchObject({ ok: true });
+    const ended = guest.next("hub:unfollowed");
+    at.failing.add("append");
+    expect(await forget()).toEqual(refusal("LOG_FAILED"));
+    expect(await ended).toMatchObject({ as: "f", error: { code: "LOG_FAILED", retryable: true } });
+    at.failing.clear();
+    expect(await follow()).toMatchObject({ ok: true });
+    const delivered = guest.next("hub:deliver");
+    expect(await guest.say("hub:emit", [["said", { id: "a" }]])).toMatchObject({ ok: true });
+    expect(await delivered).toMatchObject({ as: "f" });
+    expect(await Promise.all([forget(), forget()])).toEqual([{ ok: true }, { ok: true }]);
+    expect(await forget()).toEqual(refusal("FOLLOWER_UNKNOWN"));
+    expect([...(await at.log.records("")).keys()]).toEqual([]);
+  });
+
   it("when a redriven event was handled ends that following for now, and nothing else", async () => {
     await using at = await startFailing();
     await using hub = open(at.log);
