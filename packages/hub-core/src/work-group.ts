@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import {
   type Accepted,
   type ClaimToken,
@@ -21,7 +20,7 @@ import {
 } from "./claim-outcome.ts";
 import { type ClaimRecord, claimText } from "./claim-record.ts";
 import { Claims, type HandOver, type Joining, mostExpired, mostGiven, type Seen } from "./claims.ts";
-import { unsentBytes, whenDrained } from "./connection.ts";
+import { unsentBytes, whenDrained, whenOver } from "./connection.ts";
 import { cursorOf } from "./cursor.ts";
 import type { Limits } from "./limits.ts";
 import type { LogReader } from "./log-reader.ts";
@@ -459,7 +458,7 @@ export class WorkGroup {
     const { limits, meter } = this.#tools;
     if (unsentBytes(socket.conn) > limits.unsentBytes) return whenDrained(socket.conn);
     const waitMs = meter.lossWaitMs(socket);
-    return waitMs > 0 ? pause(waitMs, undefined, { ref: false }) : undefined;
+    return waitMs > 0 ? whenOver(socket.conn, waitMs) : undefined;
   }
 
   async #send(given: readonly HandOver[]): Promise<void> {
