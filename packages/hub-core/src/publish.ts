@@ -301,8 +301,9 @@ const weightOf = (events: readonly NewEvent[], records: readonly RecordChange[])
       records.reduce((sum, { value }) => sum + Buffer.byteLength(value ?? "") / shareBytes, 0),
   );
 
-const weightOfOne = ({ data }: NewEvent): number =>
-  Math.max(1 / shareEvents, Buffer.byteLength(data) / shareBytes);
+/** With its key, which may be as long as its data: what a group notes of an event of it has little else. */
+const weightOfOne = ({ data, key = "" }: NewEvent): number =>
+  Math.max(1 / shareEvents, (Buffer.byteLength(data) + Buffer.byteLength(key)) / shareBytes);
 
 /** A source's events for as many commits: each part is its share of one at most, or one event that is larger. */
 function partsOf(events: readonly NewEvent[]): readonly Part[] {

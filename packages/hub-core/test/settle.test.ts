@@ -66,6 +66,27 @@ it("nobody's settle waits behind all that another member of the group settles", 
   await settled;
 });
 
+it("a settle takes as much of its share as all that is written for it, keys that are long among it", async () => {
+  await using hub = await startGated();
+  await using worker = await connect(hub, { ...host, protocol: 1 });
+  const claims: Claim[] = [];
+  worker.socket.on("hub:claims", (packet) => claims.push(...packet.claims));
+  await worker.socket.emitWithAck("hub:work", { ...work, capacity: 10 });
+  for (let n = 0; n < 10; n += 1) await worker.say("hub:emit", [["said", { id: `${n}`.padEnd(5_000) }]]);
+  while (claims.length < 10) await worker.next("hub:claims");
+  hub.writing.shut();
+  const settled = settle(worker, claims, { outcome: "retry" });
+  await marker(worker);
+  hub.commits.length = 0;
+  hub.writing.open();
+  await settled;
+  for (const { events, wholes } of hub.commits) {
+    const values = wholes.flatMap(({ records }) => records.map(({ value }) => value));
+    const written = [...values, ...events.flatMap(({ data, key }) => [data, key])];
+    expect(written.join("").length).toBeLessThan(24_576);
+  }
+});
+
 it("what is settled while too much waits for the disk is refused for now, and the claim is held", async () => {
   await using hub = await startGated({ queueBytes: 200 });
   const { worker, claims } = await atWork(hub, 1);
